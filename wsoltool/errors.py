@@ -1,0 +1,125 @@
+"""The project's one exception tree: what, where, what was expected, what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+from functools import partial
+
+
+def near_name(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that ``name`` was most likely meant to be, or None."""
+    candidates = list(candidates)
+    by_lower = {candidate.lower(): candidate for candidate in candidates}
+    close = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    if close:
+        return by_lower[close[0]]
+    same_tail = [c for c in candidates if c.rpartition(".")[2].lower() == name.lower()]
+    return same_tail[0] if same_tail else None
+
+
+def did_you_mean(name: str, candidates: Iterable[str]) -> str | None:
+    """A hint line for a misspelled name, or None when nothing is near."""
+    near = near_name(name, candidates)
+    return f"did you mean {near!r}?" if near else None
+
+
+class WsolError(Exception):
+    """An expected failure, printed by the tools without a traceback.
+
+    Args:
+        what: One line that says what is wrong.
+        at: File, file:line or configuration path.
+        expected: What would have been accepted.
+        known: Names that exist, shown when one was not found.
+        hint: What to do next.
+    """
+
+    def __init__(
+        self,
+        what: str,
+        *,
+        at: str | None = None,
+        expected: str | None = None,
+        known: Iterable[str] = (),
+        hint: str | None = None,
+    ) -> None:
+        self.what, self.at, self.expected, self.hint = what, at, expected, hint
+        self.known = tuple(known)
+        super().__init__(what)
+
+    def __str__(self) -> str:
+        lines = [self.what]
+        details = {
+            "at": self.at,
+            "expected": self.expected,
+            "known": ", ".join(self.known),
+            "hint": self.hint,
+        }
+        lines += [f"  {key}: {text}" for key, text in details.items() if text]
+        return "\n".join(lines)
+
+    def __reduce__(self) -> tuple:
+        # Errors raised in data-loading workers are pickled: keep every field.
+        state = {key: getattr(self, key) for key in ("at", "expected", "known", "hint")}
+        return partial(type(self), **state), (self.what,)
+
+    def located(self, at: str) -> WsolError:
+        """The same error with ``at`` filled in where it was still empty."""
+        self.at = self.at or at
+        return self
+
+
+class ConfigError(WsolError, ValueError):
+    """A configuration that cannot be run."""
+
+
+class ConfigProblems(ConfigError):
+    """Every problem that the preflight check found, reported at once."""
+
+    def __init__(self, problems: Iterable[WsolError], at: str | None = None) -> None:
+        self.problems = tuple(problems)
+        count = len(self.problems)
+        super().__init__(f"{count} problem{'s' * (count != 1)} in the configuration", at=at)
+
+    def __str__(self) -> str:
+        return "\n\n".join([super().__str__(), *map(str, self.problems)])
+
+    def __reduce__(self) -> tuple:
+        return type(self), (self.problems, self.at)
+
+
+class UnknownComponentError(WsolError, LookupError):
+    """A ``type`` that no plugin and not the core offers."""
+
+
+class PluginError(WsolError, ImportError):
+    """A plugin that cannot be loaded; the same error every time it is named."""
+
+
+class ShapeError(WsolError, ValueError):
+    """Tensors whose shapes do not fit each other."""
+
+
+class DataError(WsolError, ValueError):
+    """A data set that cannot be used as it is."""
+
+
+class ImageError(DataError, OSError):
+    """An image file that is missing, damaged or of an unsupported kind."""
+
+
+class SupervisionError(WsolError, RuntimeError):
+    """A box was asked for where only image labels may be read."""
+
+
+class CheckpointError(WsolError, RuntimeError):
+    """A checkpoint that is unsafe, damaged or of another model."""
+
+
+class EvaluationError(WsolError, ValueError):
+    """Maps, boxes or results that cannot be scored, or a table that contradicts itself."""
+
+
+class WorkDirError(WsolError, OSError):
+    """A folder that cannot be written."""

@@ -1,0 +1,1 @@
+"""The localizer and its parts."""

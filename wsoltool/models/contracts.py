@@ -1,0 +1,174 @@
+"""Base classes of the extension points: what a component receives and must answer.
+
+A component subclasses exactly one of these, takes its options as keyword arguments, never changes
+the arguments it was given, and raises :class:`~wsoltool.errors.WsolError` for values it cannot
+use. B images, K classes, n asked classes, C channels, h x w a feature grid, H x W an image.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor, nn
+
+from wsoltool.models.backbones.base import Backbone
+from wsoltool.structures import BoxContext, Boxes, Samples, Size, View, ViewMaps
+
+__all__ = [
+    "Backbone",
+    "BatchAugmentation",
+    "BoxExtractor",
+    "CAMHead",
+    "Eraser",
+    "Fusion",
+    "Loss",
+    "MapSource",
+    "Recalibration",
+]
+
+
+class Recalibration(nn.Module):
+    """Feature map in, feature map of the same shape out, in training and at test.
+
+    ``channels`` (int) and ``stride`` (int) of the insert point are injected into the constructor
+    where its signature asks for them and the config does not give them.
+    """
+
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, h, w)`` to ``(B, C, h, w)``."""
+        raise NotImplementedError
+
+
+class Eraser(nn.Module):
+    """Hides part of a feature map in training; the identity at test.
+
+    Implement :meth:`erase` alone: :meth:`forward` keeps evaluation untouched. Random numbers come
+    from torch's generator; no Python loop over the batch. ``channels`` and ``stride`` are injected
+    as for :class:`Recalibration`.
+    """
+
+    @abstractmethod
+    def erase(self, features: Tensor, samples: Samples) -> Tensor:
+        """``(B, C, h, w)`` to ``(B, C, h, w)``, called in training only."""
+
+    def forward(self, features: Tensor, samples: Samples) -> Tensor:
+        return self.erase(features, samples) if self.training else features
+
+
+class BatchAugmentation(ABC):
+    """Changes a training batch after normalisation, on the device."""
+
+    @abstractmethod
+    def __call__(self, images: Tensor, samples: Samples) -> tuple[Tensor, Samples]:
+        """``(B, 3, H, W)`` normalised images and their samples; labels may become soft."""
+
+
+class Loss(nn.Module):
+    """Compares class scores with the samples' labels."""
+
+    def forward(self, logits: Tensor, samples: Samples) -> Tensor:
+        """``(B, K)`` logits to a scalar, the batch mean."""
+        raise NotImplementedError
+
+
+class CAMHead(nn.Module):
+    """Features to class scores and localization maps.
+
+    ``channels``, a mapping from every feature name to its channel count, is injected into the
+    constructor where its signature asks for it.
+
+    Attributes:
+        taps: The feature names that the head reads; set before the first forward.
+        num_classes: K.
+    """
+
+    taps: Sequence[str] = ("last",)
+    num_classes: int
+
+    def bind(self, backbone: Backbone) -> None:
+        """Called once after building, for heads that run later layers of ``backbone`` again.
+
+        Keep it out of the module tree (``object.__setattr__`` or a tuple), or its weights appear
+        twice in the checkpoint.
+        """
+
+    @abstractmethod
+    def logits(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``(B, K)`` class scores before softmax or sigmoid."""
+
+    @abstractmethod
+    def loss(self, features: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
+        """Scalars by name; those with ``loss`` in their name are summed and minimised."""
+
+    @abstractmethod
+    def maps(self, features: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
+        """Raw maps ``(B, n, h, w)`` by branch, for ``class_ids`` ``(B, n)`` int64.
+
+        A class-agnostic head answers every asked class with the same map (``expand``).
+        """
+
+    def scores(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``(B, K)`` probabilities for ranking classes; softmax of the logits by default."""
+        return self.logits(features).softmax(dim=1)
+
+
+class MapSource(ABC):
+    """Where the maps come from; the head's own by default.
+
+    Attributes:
+        features: Names of backbone features that it needs besides the head's taps.
+    """
+
+    features: Sequence[str] = ()
+
+    @abstractmethod
+    def maps(
+        self,
+        backbone: Backbone,
+        head: CAMHead,
+        images: Tensor,
+        features: Mapping[str, Tensor],
+        class_ids: Tensor,
+    ) -> dict[str, Tensor]:
+        """Raw maps ``(B, n, h, w)`` by branch.
+
+        Called without autograd; a gradient method opens ``torch.enable_grad()`` itself and may run
+        the backbone again on ``images`` ``(B, 3, H, W)``, which are normalised.
+        """
+
+
+class Fusion(ABC):
+    """Chooses the views of an image and makes one map of views and branches.
+
+    Normalisation to [0, 1] happens here and nowhere else.
+    """
+
+    @abstractmethod
+    def views(self) -> tuple[View, ...]:
+        """The views to run, at least one of them with ``scores``."""
+
+    @abstractmethod
+    def fuse(self, maps: Sequence[ViewMaps], size: Size) -> Tensor:
+        """Maps of one image to ``(n, H, W)`` float32 in [0, 1] at ``size``.
+
+        A constant map becomes zeros.
+        """
+
+
+class BoxExtractor(ABC):
+    """Turns one localization map into boxes.
+
+    Attributes:
+        features: Names of backbone features that it wants to find in the context.
+    """
+
+    features: Sequence[str] = ()
+
+    @abstractmethod
+    def __call__(self, localization_map: np.ndarray, context: BoxContext) -> Boxes:
+        """``(H, W)`` float32 in [0, 1] at the original image's size to its boxes.
+
+        No box is a valid answer. Boxes come surest first.
+        """
