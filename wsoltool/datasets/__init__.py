@@ -1,0 +1,1 @@
+"""Data sets: images with labels, and boxes where the split has them."""

@@ -1,0 +1,116 @@
+"""The interface that every data set implements, and what all of them share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from torch.utils.data import Dataset
+
+from wsoltool.errors import ConfigError, DataError, SupervisionError, WsolError, did_you_mean
+from wsoltool.structures import Sample, Truth
+
+SPLITS = ("train-weaksup", "train-fullsup", "test")
+Transform = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class LocalizationDataset(Dataset):
+    """Images with labels; boxes in every split but ``train-weaksup``.
+
+    A new data set subclasses this, sets :attr:`classes` and :attr:`image_ids` in its constructor
+    and implements :meth:`load`, :meth:`label` and :meth:`read_truth`.
+
+    Args:
+        split: ``train-weaksup`` (image labels only), ``train-fullsup`` (boxes, for
+            hyper-parameters and thresholds) or ``test``.
+        pipeline: Transforms on the dict ``img`` ``(H, W, 3)`` uint8 RGB, ``region`` xyxy of the
+            original image that ``img`` shows, ``flip`` whether it shows it mirrored.
+
+    Attributes:
+        classes: Class names; the label is the index.
+        image_ids: One unique id an image.
+        multi_label: Labels are multi-hot vectors.
+    """
+
+    classes: Sequence[str]
+    image_ids: Sequence[str]
+    multi_label: bool = False
+
+    def __init__(self, split: str, pipeline: Sequence[Transform] = ()) -> None:
+        if split not in SPLITS:
+            raise ConfigError(
+                f"unknown split {split!r}",
+                expected="one of " + ", ".join(SPLITS),
+                hint=did_you_mean(split, SPLITS),
+            )
+        self.split = split
+        self.pipeline = tuple(pipeline)
+
+    @abstractmethod
+    def load(self, index: int) -> np.ndarray:
+        """The image, ``(H, W, 3)`` uint8 RGB."""
+
+    @abstractmethod
+    def label(self, index: int) -> int | np.ndarray:
+        """Class index, or ``(K,)`` float32 multi-hot."""
+
+    @abstractmethod
+    def read_truth(self, index: int) -> Truth:
+        """Boxes and masks; only called where the split may read them."""
+
+    def truth(self, index: int) -> Truth:
+        """Boxes and masks of an image.
+
+        Raises:
+            SupervisionError: The split is ``train-weaksup``.
+        """
+        if self.split == "train-weaksup":
+            raise SupervisionError(
+                f"boxes of {self.image_ids[index]!r} were asked for in split train-weaksup",
+                expected="image labels alone in training",
+                hint="read boxes from train-fullsup to choose thresholds, from test to score",
+            )
+        return self.read_truth(index)
+
+    def __len__(self) -> int:
+        return len(self.image_ids)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, Sample]:
+        """The transformed image ``(H', W', 3)`` uint8 RGB, contiguous, and its record."""
+        if not 0 <= index < len(self):
+            raise IndexError(index)
+        image = self.load(index)
+        height, width = image.shape[:2]
+        results: dict[str, Any] = {
+            "img": image,
+            "img_shape": (height, width),
+            "ori_shape": (height, width),
+            "region": (0.0, 0.0, float(width), float(height)),
+            "flip": False,
+        }
+        for transform in self.pipeline:
+            try:
+                results = transform(results)
+            except WsolError as error:
+                raise error.located(self.image_ids[index]) from error
+        sample = Sample(
+            image_id=self.image_ids[index],
+            label=self.label(index),
+            size=(height, width),
+            region=tuple(map(float, results["region"])),
+            flipped=bool(results["flip"]),
+            truth=None if self.split == "train-weaksup" else self.truth(index),
+        )
+        return np.ascontiguousarray(results["img"]), sample
+
+    def check_not_empty(self, source: object) -> None:
+        """Raise when the split holds no image."""
+        if not len(self.image_ids):
+            raise DataError(
+                f"split {self.split} of {type(self).__name__} is empty",
+                at=str(source),
+                expected="at least one image",
+                hint="check the path and the split's name",
+            )
