@@ -1,0 +1,1 @@
+"""The methods, one folder a paper; imported as ``wsoltool_plugins``."""
