@@ -1,0 +1,3 @@
+"""What every run shares."""
+
+randomness = dict(seed=0)
