@@ -1,0 +1,124 @@
+"""What the localizer answers for one image; maps and boxes are made when asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from wsoltool.errors import EvaluationError
+from wsoltool.models.contracts import BoxExtractor, Fusion
+from wsoltool.structures import BoxContext, Boxes, Sample, Size, ViewMaps
+
+
+class Prediction:
+    """Class scores, localization maps and boxes of one image.
+
+    Only the small raw maps are kept; a full-size map lives as long as its caller needs it.
+
+    Args:
+        sample: The image's record.
+        scores: ``(K,)`` float32 probabilities.
+        class_ids: The n classes whose maps were asked for.
+        maps: Raw maps of every view, branches ``(n, h, w)``.
+        fusion: Makes one map of them.
+        extractor: Makes boxes of that.
+        features: Feature name -> ``(C, h, w)``, what the extractor asks for.
+    """
+
+    def __init__(
+        self,
+        sample: Sample,
+        scores: np.ndarray,
+        class_ids: Sequence[int],
+        maps: Sequence[ViewMaps],
+        fusion: Fusion,
+        extractor: BoxExtractor,
+        features: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.sample = sample
+        self.scores = scores
+        self.class_ids = tuple(class_ids)
+        self._maps = tuple(maps)
+        self._fusion = fusion
+        self._extractor = extractor
+        self._features = dict(features or {})
+
+    def top_classes(self, count: int) -> list[int]:
+        """The classes with the highest scores, best first; ties by class index."""
+        return np.argsort(-self.scores, kind="stable")[:count].tolist()
+
+    def map(self, class_id: int, size: Size | None = None) -> np.ndarray:
+        """The localization map ``(H, W)`` float32 in [0, 1] of a class.
+
+        Args:
+            class_id: One of :attr:`class_ids`.
+            size: Of the answer, which always shows the whole original image; the original size by
+                default.
+
+        Raises:
+            EvaluationError: The class was not asked for.
+        """
+        size = size or self.sample.size
+        raw = self.raw_maps(class_id)
+        target, window = _window(self.sample, size)
+        fused = self._fusion.fuse(raw, target)[0].numpy()
+        if target == size:
+            return fused
+        canvas = np.zeros(size, np.float32)
+        canvas[window] = fused
+        return canvas
+
+    def raw_maps(self, class_id: int) -> list[ViewMaps]:
+        """Every view's raw maps of one class: branches ``(1, h, w)``, not mirrored."""
+        if class_id not in self.class_ids:
+            raise EvaluationError(
+                f"no map of class {class_id} for {self.sample.image_id!r}",
+                known=map(str, self.class_ids),
+                hint="ask for it when predicting",
+            )
+        row = self.class_ids.index(class_id)
+        return [
+            ViewMaps(
+                view.view,
+                {
+                    name: _unflip(maps[row : row + 1], self.sample)
+                    for name, maps in view.branches.items()
+                },
+            )
+            for view in self._maps
+        ]
+
+    def boxes(self, class_id: int) -> Boxes:
+        """The extractor's boxes of a class, pixels of the original image."""
+        context = BoxContext(
+            class_id=class_id,
+            region=self.sample.region,
+            maps=self.raw_maps(class_id),
+            features={name: _unflip(f, self.sample) for name, f in self._features.items()},
+        )
+        return self._extractor(self.map(class_id), context)
+
+
+def _unflip(maps: Tensor, sample: Sample) -> Tensor:
+    return maps.flip(-1) if sample.flipped else maps
+
+
+def _window(sample: Sample, size: Size) -> tuple[Size, tuple[slice, slice]]:
+    """Size and place, in an image of ``size``, of the region that the network saw."""
+    (height, width), (x0, y0, x1, y1) = sample.size, sample.region
+    rows = _pixels(y0, y1, size[0] / height, size[0])
+    columns = _pixels(x0, x1, size[1] / width, size[1])
+    return (rows.stop - rows.start, columns.stop - columns.start), (rows, columns)
+
+
+def _pixels(low: float, high: float, scale: float, side: int) -> slice:
+    start = min(max(round(low * scale), 0), side - 1)
+    return slice(start, min(max(round(high * scale), start + 1), side))
+
+
+def to_cpu(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Maps as float32 on the CPU, whatever device and precision they were computed in."""
+    return {name: tensor.detach().to("cpu", torch.float32) for name, tensor in maps.items()}
