@@ -69,7 +69,12 @@ KINDS: dict[str, Kind] = {
         Kind("fusion", "wsoltool_fusions", _CONTRACTS + "Fusion"),
         Kind("box extractor", "wsoltool_box_extractors", _CONTRACTS + "BoxExtractor"),
         Kind("loss", "wsoltool_losses", _CONTRACTS + "Loss"),
-        Kind("data set", "wsoltool_datasets", "wsoltool.datasets.base:LocalizationDataset"),
+        Kind(
+            "data set",
+            "wsoltool_datasets",
+            "wsoltool.datasets.base:LocalizationDataset",
+            injected=("data_root",),
+        ),
         Kind("transform", "wsoltool_transforms", "mmcv.transforms:BaseTransform", foreign=_MMCV),
         Kind(
             "metric", "wsoltool_metrics", "mmengine.evaluator:BaseMetric", foreign=_MMENGINE_METRICS

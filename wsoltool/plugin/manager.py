@@ -155,7 +155,7 @@ class Catalogue:
         self.plugin("")
         scope = name.rpartition(".")[0]
         for kind in kinds:
-            found = _foreign(KINDS[kind], name) or self._in_scope(kind, scope, name, at)
+            found = _foreign(KINDS[kind], name, at) or self._in_scope(kind, scope, name, at)
             if found:
                 return found
         raise self._unknown(kinds, scope, name, at)
@@ -318,7 +318,7 @@ def _offered(
     return registry.validate(origin.name, answers[0], origin.description) if answers else {}
 
 
-def _foreign(kind: Kind, name: str) -> type | None:
+def _foreign(kind: Kind, name: str, at: str) -> type | None:
     scope, _, own = name.rpartition(".")
     if scope not in kind.foreign:
         return None
@@ -327,6 +327,7 @@ def _foreign(kind: Kind, name: str) -> type | None:
     if cls is None:
         raise UnknownComponentError(
             f"{kind.name} {name!r} not found in {scope}",
+            at=at,
             hint=did_you_mean(own, registry.module_dict),
         )
     return cls

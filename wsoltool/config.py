@@ -1,0 +1,141 @@
+"""Reads config files: where they are looked for, how options override them, what is refused.
+
+A config is a Python file of dicts. Names that start with an underscore are the file's own
+variables and are dropped; every other top-level name is a key that the tools read, so that a
+misspelled one is found (:mod:`wsoltool.preflight`).
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from wsoltool.errors import ConfigError, did_you_mean
+
+CONFIG_PACKAGE = "wsoltool_configs"
+
+
+def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config, apply overrides, drop its private variables.
+
+    Args:
+        name: A file, or the name of a bundled config such as ``cam/cam_small_creatures.py``.
+        options: Dotted key -> value, from ``--cfg-options``.
+
+    Raises:
+        ConfigError: No such file, a Python error in it, or an override of a missing part.
+    """
+    path = find_config(name)
+    try:
+        config = Config.fromfile(path, import_custom_modules=False)
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    if options:
+        _check_options(config, options, path)
+        config.merge_from_dict(dict(options))
+    for key in [key for key in config if key.startswith("_")]:
+        del config[key]
+    return config
+
+
+def bundled_configs() -> dict[str, Path]:
+    """The configs that come with the toolbox, by their name below ``configs/``."""
+    spec = find_spec(CONFIG_PACKAGE)
+    roots = [Path(root) for root in (spec.submodule_search_locations or ())] if spec else []
+    return {
+        path.relative_to(root).as_posix(): path
+        for root in roots
+        for path in sorted(root.rglob("*.py"))
+        if "_base_" not in path.parts and path.name != "__init__.py"
+    }
+
+
+def find_config(name: str | Path) -> Path:
+    """The file behind a path or a bundled name.
+
+    Raises:
+        ConfigError: Neither exists; near bundled names are listed.
+    """
+    path = Path(name)
+    if path.is_file():
+        return path
+    bundled = bundled_configs()
+    short = path.as_posix().removeprefix("configs/")
+    if short in bundled:
+        return bundled[short]
+    raise ConfigError(
+        f"config {str(name)!r} not found",
+        expected="a .py file, or the name of a bundled config",
+        known=bundled,
+        hint=did_you_mean(short, bundled),
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> ConfigError:
+    if isinstance(error, SyntaxError) and error.lineno:
+        return ConfigError(f"not valid Python: {error.msg}", at=f"{path}:{error.lineno}")
+    if isinstance(error, FileNotFoundError):
+        return ConfigError(f"a base config is missing: {error}", at=str(path))
+    frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(path)]
+    at = f"{path}:{frames[-1].lineno}" if frames else str(path)
+    hint = None
+    if isinstance(error, (IndexError, TypeError)):
+        hint = "a value that replaces a dict of a base needs dict(_delete_=True, ...)"
+    detail = f"{type(error).__name__}: {error}".rstrip(": ")
+    return ConfigError(f"the config cannot be read: {detail}", at=at, hint=hint)
+
+
+def _check_options(config: Config, options: Mapping[str, Any], path: Path) -> None:
+    for dotted in options:
+        _check_option(config, dotted.split("."), dotted, path)
+
+
+def _check_option(node: Any, keys: list[str], dotted: str, path: Path) -> None:
+    """Every part above the last must exist; the preflight judges the last."""
+    for depth, key in enumerate(keys[:-1]):
+        children = _children(node)
+        if key not in children:
+            raise ConfigError(
+                f"--cfg-options {dotted}: {'.'.join(keys[: depth + 1])} is not in the config",
+                at=str(path),
+                known=children,
+                hint=did_you_mean(key, children),
+            )
+        node = children[key]
+
+
+def _children(node: Any) -> dict[str, Any]:
+    if isinstance(node, Mapping):
+        return dict(node.items())
+    if isinstance(node, (list, tuple)):
+        return {str(index): item for index, item in enumerate(node)}
+    return {}
+
+
+def plain(node: Any) -> Any:
+    """A config's part as ordinary dicts and lists, safe to keep and to hand on."""
+    if isinstance(node, Mapping):
+        return {key: plain(value) for key, value in node.items()}
+    if isinstance(node, tuple):
+        return tuple(plain(item) for item in node)
+    if isinstance(node, list):
+        return [plain(item) for item in node]
+    return node
+
+
+def walk_types(node: Any) -> Iterable[str]:
+    """Every ``type`` string in a config, wherever it stands."""
+    if isinstance(node, Mapping):
+        kind = node.get("type")
+        if isinstance(kind, str):
+            yield kind
+        for value in node.values():
+            yield from walk_types(value)
+    elif isinstance(node, (list, tuple)):
+        for item in node:
+            yield from walk_types(item)

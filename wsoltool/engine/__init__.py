@@ -1,0 +1,1 @@
+"""Training, testing and localizing: what the commands do."""

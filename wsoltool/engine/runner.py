@@ -1,0 +1,125 @@
+"""Makes mmengine's Runner out of a checked config and built parts."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.hooks import Hook
+from mmengine.logging import MMLogger
+from mmengine.runner import Runner, set_random_seed
+
+from wsoltool.config import plain
+from wsoltool.datasets.base import LocalizationDataset
+from wsoltool.engine.distributed import wrapper_settings
+from wsoltool.engine.hooks import EpochSeedHook, PlainCheckpointHook, ProgressHook
+from wsoltool.errors import ConfigError, WorkDirError
+from wsoltool.plugin.manager import build
+
+DEFAULT_SEED = 0
+
+
+class QuietRunner(Runner):
+    """mmengine's Runner whose log goes to a file; people see progress and results instead."""
+
+    def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:
+        logger = super().build_logger(*args, **kwargs)
+        for handler in logger.handlers:
+            if not isinstance(handler, logging.FileHandler):
+                handler.setLevel(logging.WARNING)
+        return logger
+
+
+def seed_of(config: Config) -> int:
+    """The run's seed."""
+    return config.get("randomness", {}).get("seed", DEFAULT_SEED)
+
+
+def seed_everything(config: Config) -> int:
+    """Seed all generators, before any part is built; the seed is returned."""
+    seed = seed_of(config)
+    set_random_seed(seed)
+    return seed
+
+
+def work_dir_of(config: Config, work_dir: str | Path | None = None) -> Path:
+    """The run's folder: the argument, the config's, or ``work_dirs/<config name>``; made if needed.
+
+    Raises:
+        WorkDirError: It cannot be written.
+    """
+    default = Path("work_dirs") / Path(config.filename).stem
+    path = Path(work_dir or config.get("work_dir") or default)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise WorkDirError(
+            f"work directory cannot be written: {error.strerror or error}",
+            at=str(path),
+            expected="a folder that can be written",
+            hint="give another one with --work-dir",
+        ) from error
+    return path
+
+
+def check_class_count(num_classes: int, dataset: LocalizationDataset, loader: str) -> None:
+    """Raise when the head and the data disagree about the number of classes."""
+    found = len(dataset.classes)
+    if num_classes != found:
+        raise ConfigError(
+            f"the head has {num_classes} classes, the data set has {found}",
+            at=f"model.head.num_classes against {loader}.dataset",
+            expected=f"model.head.num_classes={found}",
+        )
+
+
+def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
+    """A Runner of built parts (model, dataloaders, evaluators), with the toolbox's hooks.
+
+    Args:
+        config: Saved beside the results, as it was effective.
+        work_dir: Of logs and checkpoints.
+        parts: Passed to mmengine's Runner.
+    """
+    kept = config.copy()
+    kept["model_wrapper_cfg"] = wrapper_settings()
+    log_interval = config.get("log_interval", 50)
+    checkpoint = {"interval": 1, "max_keep_ckpts": 2, **plain(config.get("checkpoint", {}))}
+    hooks: list[Hook] = [
+        build("runner hook", hook, f"custom_hooks[{index}]")
+        for index, hook in enumerate(plain(config.get("custom_hooks", [])))
+    ]
+    randomness = {"seed": seed_of(config), **plain(config.get("randomness", {}))}
+    with warnings.catch_warnings():
+        # mmengine asks its own deprecated file client for every checkpoint hook.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        runner = QuietRunner(
+            work_dir=str(work_dir),
+            cfg=kept,
+            experiment_name=f"{Path(config.filename).stem}_{time.time_ns()}",
+            default_hooks={
+                "checkpoint": {"type": PlainCheckpointHook, **checkpoint},
+                "logger": {"type": "LoggerHook", "interval": log_interval},
+            },
+            custom_hooks=[EpochSeedHook(), ProgressHook(log_interval), *hooks],
+            randomness=randomness,
+            env_cfg={"mp_cfg": {"opencv_num_threads": 0}, "dist_cfg": {"backend": "nccl"}},
+            **parts,
+        )
+    config.dump(work_dir / Path(config.filename).name)
+    return runner
+
+
+def use_amp(optim_wrapper: dict[str, Any]) -> dict[str, Any]:
+    """The optimizer's config for mixed precision: float16 on GPUs, bfloat16 on CPUs."""
+    if not torch.cuda.is_available():
+        return {**optim_wrapper, "type": "Bfloat16OptimWrapper"}
+    return {**optim_wrapper, "type": "AmpOptimWrapper", "dtype": "float16"}

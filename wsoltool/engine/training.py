@@ -1,0 +1,113 @@
+"""Training a localizer from a config."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from wsoltool.config import plain
+from wsoltool.datasets.base import LocalizationDataset
+from wsoltool.datasets.collate import check_classes, check_disjoint
+from wsoltool.engine.checkpoints import latest_checkpoint, load_weights, read_checkpoint
+from wsoltool.engine.dataloaders import build_dataloader, build_dataset
+from wsoltool.engine.distributed import join_group
+from wsoltool.engine.metrics import build_metrics
+from wsoltool.engine.runner import (
+    QuietRunner,
+    build_runner,
+    check_class_count,
+    seed_everything,
+    use_amp,
+    work_dir_of,
+)
+from wsoltool.errors import CheckpointError
+from wsoltool.models.builder import build_localizer
+from wsoltool.preflight import check
+
+
+def train(
+    config: Config,
+    work_dir: str | Path | None = None,
+    resume: bool = False,
+    amp: bool = False,
+    launcher: str = "none",
+) -> Path:
+    """Train, validate on train-fullsup, save checkpoints; the last one's path is returned.
+
+    Args:
+        config: As :func:`wsoltool.config.load_config` returns it.
+        work_dir: Of logs and checkpoints; ``work_dirs/<config name>`` by default.
+        resume: Go on after the newest checkpoint in ``work_dir``.
+        amp: Mixed precision.
+        launcher: ``none``, or ``pytorch`` under torchrun.
+
+    Raises:
+        WsolError: Before any training, for whatever the config, data or folders lack.
+    """
+    check(config, "train")
+    folder = work_dir_of(config, work_dir)
+    join_group(launcher)
+    runner = training_runner(config, folder, resume=resume, amp=amp)
+    runner.train()
+    newest = latest_checkpoint(folder)
+    if newest is None:
+        raise CheckpointError("training ended without a checkpoint", at=str(folder))
+    return newest
+
+
+def training_runner(
+    config: Config, work_dir: Path, resume: bool = False, amp: bool = False
+) -> QuietRunner:
+    """A Runner that is ready to train; the config must have passed the preflight."""
+    seed = seed_everything(config)
+    parts: dict[str, Any] = {}
+    train_set = build_dataset(config, "train_dataloader")
+    settings = plain(config.train_dataloader)
+    parts["train_dataloader"] = build_dataloader(train_set, settings, training=True, seed=seed)
+    parts["train_cfg"] = {
+        "by_epoch": True,
+        "max_epochs": config.train_cfg.max_epochs,
+        "val_interval": config.train_cfg.get("val_interval", 1) or config.train_cfg.max_epochs + 1,
+    }
+    if "val_dataloader" in config:
+        parts |= _validation(config, train_set, seed)
+    model = build_localizer(plain(config.model))
+    check_class_count(model.head.num_classes, train_set, "train_dataloader")
+    optimizer = plain(config.optim_wrapper)
+    parts["optim_wrapper"] = use_amp(optimizer) if amp else optimizer
+    parts["param_scheduler"] = plain(config.get("param_scheduler", [])) or None
+    parts |= _start(config, work_dir, resume, model)
+    config.dump(work_dir / Path(config.filename).name)
+    return build_runner(config, work_dir, model=model, **parts)
+
+
+def _validation(config: Config, train_set: LocalizationDataset, seed: int) -> dict[str, Any]:
+    val_set = build_dataset(config, "val_dataloader")
+    check_disjoint([train_set, val_set])
+    check_classes([train_set, val_set])
+    settings = plain(config.val_dataloader)
+    return {
+        "val_dataloader": build_dataloader(val_set, settings, training=False, seed=seed),
+        "val_cfg": {},
+        "val_evaluator": build_metrics(config),
+    }
+
+
+def _start(config: Config, work_dir: Path, resume: bool, model: Any) -> dict[str, Any]:
+    """Where the weights come from: nowhere, another run, or the run that is resumed."""
+    if resume:
+        newest = latest_checkpoint(work_dir)
+        if newest is None:
+            raise CheckpointError(
+                "nothing to resume",
+                at=str(work_dir),
+                expected="a checkpoint of an earlier run in the work directory",
+                hint="leave out --resume to start afresh",
+            )
+        load_weights(model, read_checkpoint(newest)["state_dict"], newest)
+        return {"load_from": str(newest), "resume": True}
+    if config.get("load_from"):
+        load_weights(model, read_checkpoint(config.load_from)["state_dict"], config.load_from)
+    return {}

@@ -1,0 +1,271 @@
+"""Checks a config before data or weights load, and reports every problem at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmengine.config import Config
+
+from wsoltool.config import plain, walk_types
+from wsoltool.errors import (
+    ConfigError,
+    ConfigProblems,
+    PluginError,
+    UnknownComponentError,
+    WsolError,
+    did_you_mean,
+)
+from wsoltool.plugin.manager import Catalogue, catalogue
+from wsoltool.registry import KINDS, SLOTS, argument_problems, locate
+
+#: Top-level key -> what it holds, in the order in which the manual explains them.
+TOP_LEVEL: dict[str, str] = {
+    "model": "the localizer's parts",
+    "data_root": "folder of the data set; relative ones lie under $WSOLTOOL_DATA, or ./data",
+    "train_dataloader": "batches of split train-weaksup",
+    "val_dataloader": "batches of split train-fullsup, which choose thresholds",
+    "test_dataloader": "batches of split test",
+    "train_cfg": "length of training",
+    "optim_wrapper": "optimizer, as mmengine's OptimWrapper takes it",
+    "param_scheduler": "learning-rate schedulers of mmengine, a list",
+    "evaluation": "protocols and options of the evaluator",
+    "metrics": "further metrics, a list",
+    "custom_hooks": "further runner hooks, a list",
+    "checkpoint": "how often checkpoints are saved, and how many are kept",
+    "log_interval": "iterations between two lines of the log",
+    "randomness": "seed",
+    "work_dir": "folder of logs and checkpoints",
+    "load_from": "checkpoint whose weights training starts from",
+}
+
+_DATALOADER = ("batch_size", "num_workers", "dataset", "shuffle", "drop_last")
+_KEYS: dict[str, tuple[str, ...]] = {
+    "train_dataloader": _DATALOADER,
+    "val_dataloader": _DATALOADER,
+    "test_dataloader": _DATALOADER,
+    "train_cfg": ("max_epochs", "val_interval"),
+    "optim_wrapper": (
+        "type",
+        "optimizer",
+        "paramwise_cfg",
+        "accumulative_counts",
+        "clip_grad",
+        "constructor",
+    ),
+    "checkpoint": ("interval", "max_keep_ckpts", "save_best", "rule", "save_optimizer"),
+    "randomness": ("seed", "deterministic", "diff_rank_seed"),
+}
+_REQUIRED = {
+    "train": ("model", "train_dataloader", "train_cfg", "optim_wrapper"),
+    "test": ("model", "test_dataloader"),
+    "localize": ("model", "test_dataloader"),
+    "check": ("model",),
+}
+_MMENGINE = {
+    "optim_wrapper": "mmengine.registry:OPTIM_WRAPPERS",
+    "optimizer": "mmengine.registry:OPTIMIZERS",
+    "param_scheduler": "mmengine.registry:PARAM_SCHEDULERS",
+}
+
+
+def check(config: Config, purpose: str = "check", components: Catalogue | None = None) -> None:
+    """Raise all problems of a config together.
+
+    Args:
+        config: As :func:`~wsoltool.config.load_config` returns it.
+        purpose: ``train``, ``test``, ``localize`` or ``check``: which keys must be there.
+        components: The catalogue that ``type`` strings are looked up in.
+
+    Raises:
+        ConfigProblems: Unknown keys and components, wrong and missing arguments, and what the
+            plugins' own checks find; each with its dotted path.
+    """
+    problems = list(find_problems(config, purpose, components or catalogue()))
+    if problems:
+        raise ConfigProblems(problems, at=config.filename)
+
+
+def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterable[WsolError]:
+    """Problems one by one, in the config's order."""
+    tree: dict[str, Any] = {key: plain(config[key]) for key in config}
+    yield from _unknown_keys(tree, tuple(TOP_LEVEL), "")
+    for key in _REQUIRED[purpose]:
+        if key not in tree:
+            yield ConfigError(f"the config has no {key}", at=key, expected=TOP_LEVEL[key])
+    for key, known in _KEYS.items():
+        if key in tree:
+            yield from _section_problems(tree[key], known, key)
+    yield from _numbers(tree)
+    if isinstance(tree.get("model"), Mapping):
+        yield from _model_problems(tree["model"])
+    yield from _walk(tree, "", components)
+    yield from _mmengine_problems(tree)
+    yield from _evaluation_problems(tree.get("evaluation", {}))
+    yield from _plugin_problems(config, tree, components)
+
+
+def _unknown_keys(
+    node: Mapping[str, Any], known: Sequence[str], prefix: str
+) -> Iterable[ConfigError]:
+    for key in node:
+        if key not in known:
+            yield ConfigError(
+                f"unknown key {key!r}",
+                at=f"{prefix}{key}",
+                known=known,
+                hint=did_you_mean(key, known)
+                or ("a variable of the file's own starts with an underscore" if not prefix else None),
+            )
+
+
+def _section_problems(node: Any, known: Sequence[str], at: str) -> Iterable[ConfigError]:
+    if not isinstance(node, Mapping):
+        yield ConfigError(f"{at} is {node!r}", at=at, expected="a dict")
+        return
+    yield from _unknown_keys(node, known, f"{at}.")
+    if "dataset" in known and "dataset" not in node:
+        yield ConfigError(f"{at} has no dataset", at=f"{at}.dataset", expected="dict(type=...)")
+
+
+def _numbers(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
+    """Counts that must be whole numbers, found before a run fails on them."""
+    lowest = {"batch_size": 1, "num_workers": 0, "max_epochs": 1, "val_interval": 0}
+    for section, keys in _KEYS.items():
+        node = tree.get(section)
+        for key in keys:
+            if key in lowest and isinstance(node, Mapping) and key in node:
+                value = node[key]
+                if not isinstance(value, int) or isinstance(value, bool) or value < lowest[key]:
+                    yield ConfigError(
+                        f"{key} is {value!r}",
+                        at=f"{section}.{key}",
+                        expected=f"a whole number, at least {lowest[key]}",
+                    )
+
+
+def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
+    from wsoltool.models.builder import MODEL_KEYS
+    from wsoltool.models.preprocessor import Preprocessor
+
+    if model.get("type", "Localizer") != "Localizer":
+        yield UnknownComponentError(
+            f"model {model['type']!r} not found", at="model.type", known=("Localizer",)
+        )
+    yield from _unknown_keys(model, MODEL_KEYS, "model.")
+    for key in ("backbone", "head"):
+        if not isinstance(model.get(key), Mapping):
+            yield ConfigError(f"model has no {key}", at=f"model.{key}", expected="dict(type=...)")
+    for index, entry in enumerate(model.get("inserts", ())):
+        at = f"model.inserts[{index}]"
+        keys = entry if isinstance(entry, Mapping) else {}
+        yield from _unknown_keys(keys, ("at", "module"), f"{at}.")
+        for key in ("at", "module"):
+            if key not in keys:
+                yield ConfigError(f"an insert has no {key}", at=at, expected="dict(at=, module=)")
+    settings = model.get("preprocessor", {})
+    yield from argument_problems(
+        Preprocessor, settings, "model.preprocessor", supplied=("mean", "std")
+    )
+
+
+def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
+    """Resolve every component below a node and bind its arguments."""
+    if isinstance(node, (list, tuple)):
+        for index, item in enumerate(node):
+            yield from _walk(item, f"{at}[{index}]", components)
+    elif isinstance(node, Mapping):
+        for key, value in node.items():
+            here = f"{at}.{key}" if at else key
+            if key in SLOTS:
+                yield from _slot_problems(value, SLOTS[key], here, components)
+            yield from _walk(value, here, components)
+
+
+def _slot_problems(
+    value: Any, kinds: Sequence[str], at: str, components: Catalogue
+) -> Iterable[WsolError]:
+    if isinstance(value, (list, tuple)):
+        for index, item in enumerate(value):
+            yield from _slot_problems(item, kinds, f"{at}[{index}]", components)
+        return
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        yield ConfigError(f"{value!r} is no component", at=at, expected="dict(type=...)")
+        return
+    try:
+        cls = components.resolve(kinds, value.get("type"), f"{at}.type")
+    except WsolError as error:
+        yield error
+        return
+    supplied = {name for kind in kinds for name in KINDS[kind].injected}
+    given = [key for key in value if key != "type"]
+    yield from argument_problems(cls, given, at, supplied)
+
+
+def _mmengine_problems(tree: Mapping[str, Any]) -> Iterable[WsolError]:
+    wrapper = tree.get("optim_wrapper")
+    schedulers = tree.get("param_scheduler", ())
+    if isinstance(wrapper, Mapping):
+        yield from _foreign_type(wrapper, "optim_wrapper", "optim_wrapper", required=False)
+        optimizer = wrapper.get("optimizer")
+        if isinstance(optimizer, Mapping):
+            at = "optim_wrapper.optimizer"
+            yield from _foreign_type(optimizer, "optimizer", at, supplied=("params",))
+        else:
+            yield ConfigError("optim_wrapper has no optimizer", at="optim_wrapper.optimizer")
+    if not isinstance(schedulers, (list, tuple)):
+        yield ConfigError("param_scheduler is not a list", at="param_scheduler")
+        return
+    for index, scheduler in enumerate(schedulers):
+        at = f"param_scheduler[{index}]"
+        extra = ("optimizer", "convert_to_iter_based", "epoch_length")
+        yield from _foreign_type(scheduler, "param_scheduler", at, supplied=extra, also=extra)
+
+
+def _foreign_type(
+    node: Mapping[str, Any],
+    slot: str,
+    at: str,
+    required: bool = True,
+    supplied: Sequence[str] = (),
+    also: Sequence[str] = (),
+) -> Iterable[WsolError]:
+    """Problems of a component that mmengine builds by its own registries."""
+    import mmengine.optim  # noqa: F401  (fills the registries)
+
+    if "type" not in node and not required:
+        return
+    known = locate(_MMENGINE[slot]).module_dict
+    name = node.get("type")
+    if name not in known:
+        yield UnknownComponentError(
+            f"{slot} {name!r} not found", at=f"{at}.type", hint=did_you_mean(str(name), known)
+        )
+    elif slot != "optim_wrapper":
+        given = [key for key in node if key != "type" and key not in also]
+        yield from argument_problems(known[name], given, at, supplied)
+
+
+def _evaluation_problems(evaluation: Any) -> Iterable[WsolError]:
+    from wsoltool.evaluation.metric import LocalizationMetric
+
+    if not isinstance(evaluation, Mapping):
+        yield ConfigError(f"evaluation is {evaluation!r}", at="evaluation", expected="a dict")
+        return
+    yield from argument_problems(LocalizationMetric, evaluation, "evaluation")
+
+
+def _plugin_problems(
+    config: Config, tree: Mapping[str, Any], components: Catalogue
+) -> Iterable[WsolError]:
+    """What the named plugins say of the whole config."""
+    scopes = dict.fromkeys(name.partition(".")[0] for name in walk_types(tree) if "." in name)
+    for scope in [""] + [scope for scope in scopes if scope in components.origins]:
+        try:
+            plugin = components.plugin(scope)
+        except PluginError:
+            continue  # reported where the config names it
+        for problems in plugin.hooks.hook.wsoltool_check_config(config=config):
+            yield from problems or ()

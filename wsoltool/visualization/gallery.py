@@ -1,0 +1,90 @@
+"""A folder of pictures with a page to look through them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, PackageLoader
+
+from wsoltool.visualization.overlay import (
+    PART_COLOR,
+    PREDICTED_COLOR,
+    TRUTH_COLOR,
+    blend_map,
+    draw_boxes,
+    enlarge,
+    save_png,
+    side_by_side,
+)
+
+_SIDE = 224
+
+
+@dataclass(slots=True)
+class GalleryItem:
+    """One image of the gallery; boxes as everywhere: xyxy, pixels of the original, exclusive.
+
+    Attributes:
+        name: Of the picture's file; slashes make folders.
+        image: ``(H, W, 3)`` uint8 RGB, the original.
+        localization_map: ``(H, W)`` in [0, 1].
+        predicted: ``(N, 4)`` boxes.
+        truth: ``(M, 4)`` boxes, may be empty.
+        parts: ``(P, 4)`` boxes of the discriminative part, may be empty.
+        caption: One line below the picture.
+        correct: Whether it counts as localized; None if unknown.
+    """
+
+    name: str
+    image: np.ndarray
+    localization_map: np.ndarray
+    predicted: np.ndarray
+    truth: np.ndarray
+    parts: np.ndarray
+    caption: str
+    correct: bool | None = None
+
+
+def draw_item(item: GalleryItem) -> np.ndarray:
+    """Image, map over image, and boxes against truth, side by side."""
+    image, factor = enlarge(item.image, _SIDE)
+    overlay = blend_map(image, item.localization_map)
+    boxes = draw_boxes(image, item.parts, PART_COLOR, factor)
+    boxes = draw_boxes(boxes, item.truth, TRUTH_COLOR, factor)
+    boxes = draw_boxes(boxes, item.predicted, PREDICTED_COLOR, factor)
+    return side_by_side([image, overlay, boxes])
+
+
+def write_gallery(
+    folder: Path, items: Iterable[GalleryItem], title: str, figures: Mapping[str, str]
+) -> Path:
+    """Write the pictures and ``index.html``; the page's path is returned.
+
+    Args:
+        folder: Made if needed; pictures of the same names are replaced.
+        items: Drawn one by one.
+        title: Of the page.
+        figures: Name -> value, shown at the top.
+
+    Raises:
+        WorkDirError: The folder cannot be written.
+    """
+    entries = []
+    for item in items:
+        path = Path("pictures") / f"{item.name}.png"
+        save_png(folder / path, draw_item(item))
+        entries.append({"path": path.as_posix(), "caption": item.caption, "correct": item.correct})
+    environment = Environment(loader=PackageLoader("wsoltool.visualization"), autoescape=True)
+    colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR, "part": PART_COLOR}
+    page = environment.get_template("gallery.html").render(
+        title=title,
+        figures=figures,
+        entries=entries,
+        colors={name: f"rgb{color}" for name, color in colors.items()},
+    )
+    index = folder / "index.html"
+    index.write_text(page, encoding="utf-8")
+    return index
