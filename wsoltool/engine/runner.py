@@ -101,7 +101,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
     with warnings.catch_warnings():
         # mmengine asks its own deprecated file client for every checkpoint hook.
         warnings.simplefilter("ignore", DeprecationWarning)
-        runner = QuietRunner(
+        return QuietRunner(
             work_dir=str(work_dir),
             cfg=kept,
             experiment_name=f"{Path(config.filename).stem}_{time.time_ns()}",
@@ -114,8 +114,6 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
             env_cfg={"mp_cfg": {"opencv_num_threads": 0}, "dist_cfg": {"backend": "nccl"}},
             **parts,
         )
-    config.dump(work_dir / Path(config.filename).name)
-    return runner
 
 
 def use_amp(optim_wrapper: dict[str, Any]) -> dict[str, Any]:

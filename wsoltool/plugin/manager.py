@@ -97,8 +97,8 @@ class Catalogue:
         return outcome
 
     def _load(self, name: str) -> LoadedPlugin:
-        origin = self._origin(name)
-        module = _import(origin)
+        origin = self.origin(name)
+        module = import_face(origin)
         hooks = _checked_hooks(module, origin)
         offered: dict[str, dict[str, type]] = {}
         seen: dict[str, str] = {}
@@ -116,7 +116,12 @@ class Catalogue:
             self._registries[kind_name].commit(classes)
         return LoadedPlugin(origin, module, hooks, offered)
 
-    def _origin(self, name: str) -> Origin:
+    def origin(self, name: str) -> Origin:
+        """Where a plugin comes from; ``''`` is the core.
+
+        Raises:
+            PluginError: No such plugin, or two of that name.
+        """
         if not name:
             return Origin("", CORE_MODULE, "the core")
         origins = self.origins.get(name, ())
@@ -265,7 +270,8 @@ def build(kinds: str | Sequence[str], config: Any, at: str, **supplied: Any) -> 
     return catalogue().build(kinds, config, at, **supplied)
 
 
-def _import(origin: Origin) -> ModuleType:
+def import_face(origin: Origin) -> ModuleType:
+    """Import a plugin's ``__init__.py``; whatever it raises becomes a PluginError."""
     try:
         return import_module(origin.module)
     except Exception as error:

@@ -1,0 +1,136 @@
+"""The ``wsoltool`` command: parses, dispatches, and prints expected errors in plain words.
+
+Importing this module imports no torch; a command's own module is imported when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from wsoltool import __version__
+from wsoltool.errors import WsolError
+
+#: Command -> what it does; the module ``wsoltool.commands.<name>`` runs it.
+COMMANDS: dict[str, str] = {
+    "train": "train a localizer from a config",
+    "test": "score a checkpoint: one table, and a gallery of pictures",
+    "localize": "boxes for photos: JSON, CSV and overlays",
+    "check": "find all mistakes of a config without running it",
+    "plugins": "list the installed plugins, or what one of them offers",
+    "new-plugin": "make a plugin package to start a method from",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; 0 if it succeeded, 1 after an expected error, 130 when interrupted."""
+    arguments = build_parser().parse_args(argv)
+    try:
+        module = import_module(f"wsoltool.commands.{arguments.command.replace('-', '_')}")
+        return module.run(arguments) or 0
+    except WsolError as error:
+        if arguments.debug:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped; finished epochs are saved", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="wsoltool",
+        description="Weakly supervised object localization: train with image labels, get boxes.",
+    )
+    parser.add_argument("--version", action="version", version=f"wsoltool {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name, summary in COMMANDS.items():
+        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        _ARGUMENTS[name](command)
+        command.add_argument(
+            "--debug", action="store_true", help="show the traceback of expected errors too"
+        )
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", metavar="CONFIG", help="config file, or a bundled one's name")
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override parts of the config, as in model.fusion.scales=1.0,1.5",
+    )
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--work-dir", type=Path, help="folder of logs and checkpoints")
+    parser.add_argument(
+        "--launcher", default="none", help="pytorch when started by torchrun (default: none)"
+    )
+
+
+def _train(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    _run(parser)
+    parser.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
+    parser.add_argument("--amp", action="store_true", help="mixed precision")
+    parser.add_argument("--seed", type=int, help="instead of the config's randomness.seed")
+
+
+def _test(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    _checkpoint(parser)
+    _run(parser)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument("--gallery", type=Path, metavar="DIR", help="write pictures and a page")
+    parser.add_argument(
+        "--gallery-size", type=int, default=24, metavar="N", help="pictures (default: 24)"
+    )
+
+
+def _checkpoint(parser: argparse.ArgumentParser) -> None:
+    # Optional for argparse, so that the command can say where checkpoints lie.
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="from wsoltool train")
+
+
+def _localize(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument("checkpoint", metavar="CHECKPOINT", help="from wsoltool train")
+    parser.add_argument("images", metavar="IMAGES", nargs="+", help="files or folders")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
+    parser.add_argument(
+        "--top", type=int, default=1, metavar="N", help="classes for each image (default: 1)"
+    )
+    parser.add_argument(
+        "--classes", nargs="+", metavar="NAME", help="localize these instead of the predicted ones"
+    )
+    parser.add_argument("--no-overlays", action="store_true", help="write boxes only")
+
+
+def _plugins(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", nargs="?", metavar="NAME", help="show one plugin's components")
+    parser.add_argument("--json", action="store_true", help="machine-readable output")
+
+
+def _new_plugin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("name", metavar="NAME", help="a Python name, such as my_cam")
+    parser.add_argument("dir", nargs="?", type=Path, metavar="DIR", help="where (default: ./NAME)")
+
+
+_ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "train": _train,
+    "test": _test,
+    "localize": _localize,
+    "check": _config,
+    "plugins": _plugins,
+    "new-plugin": _new_plugin,
+}
