@@ -7,6 +7,7 @@ misspelled one is found (:mod:`wsoltool.preflight`).
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -31,6 +32,8 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         ConfigError: No such file, a Python error in it, or an override of a missing part.
     """
     path = find_config(name)
+    # Configs of plugin packages inherit from the bundled bases through this variable.
+    os.environ["WSOLTOOL_CONFIGS"] = str(config_root())
     try:
         config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:
@@ -43,15 +46,20 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     return config
 
 
+def config_root() -> Path:
+    """The folder of the configs that come with the toolbox."""
+    spec = find_spec(CONFIG_PACKAGE)
+    assert spec is not None, "the package wsoltool_configs is part of every installation"
+    return Path(next(iter(spec.submodule_search_locations or ())))
+
+
 def bundled_configs() -> dict[str, Path]:
     """The configs that come with the toolbox, by their name below ``configs/``."""
-    spec = find_spec(CONFIG_PACKAGE)
-    roots = [Path(root) for root in (spec.submodule_search_locations or ())] if spec else []
+    root = config_root()
     return {
         path.relative_to(root).as_posix(): path
-        for root in roots
         for path in sorted(root.rglob("*.py"))
-        if "_base_" not in path.parts and path.name != "__init__.py"
+        if "_base_" not in path.relative_to(root).parts
     }
 
 

@@ -81,29 +81,16 @@ class LocalizationDataset(Dataset):
         """The transformed image ``(H', W', 3)`` uint8 RGB, contiguous, and its record."""
         if not 0 <= index < len(self):
             raise IndexError(index)
-        image = self.load(index)
-        height, width = image.shape[:2]
-        results: dict[str, Any] = {
-            "img": image,
-            "img_shape": (height, width),
-            "ori_shape": (height, width),
-            "region": (0.0, 0.0, float(width), float(height)),
-            "flip": False,
-        }
-        for transform in self.pipeline:
-            try:
-                results = transform(results)
-            except WsolError as error:
-                raise error.located(self.image_ids[index]) from error
+        results = run_pipeline(self.load(index), self.pipeline, self.image_ids[index])
         sample = Sample(
             image_id=self.image_ids[index],
             label=self.label(index),
-            size=(height, width),
-            region=tuple(map(float, results["region"])),
-            flipped=bool(results["flip"]),
+            size=results["ori_shape"],
+            region=results["region"],
+            flipped=results["flip"],
             truth=None if self.split == "train-weaksup" else self.truth(index),
         )
-        return np.ascontiguousarray(results["img"]), sample
+        return results["img"], sample
 
     def check_not_empty(self, source: object) -> None:
         """Raise when the split holds no image."""
@@ -114,3 +101,34 @@ class LocalizationDataset(Dataset):
                 expected="at least one image",
                 hint="check the path and the split's name",
             )
+
+
+def run_pipeline(image: np.ndarray, pipeline: Sequence[Transform], at: str) -> dict[str, Any]:
+    """Apply transforms to one image and keep track of what it shows.
+
+    Args:
+        image: ``(H, W, 3)`` uint8 RGB.
+        pipeline: Transforms, each a function of the dict.
+        at: The image's name, for error messages.
+
+    Returns:
+        ``img`` ``(H', W', 3)`` uint8 RGB, contiguous; ``ori_shape`` (H, W); ``region`` xyxy of the
+        original image that ``img`` shows; ``flip`` whether it shows it mirrored.
+    """
+    height, width = image.shape[:2]
+    results: dict[str, Any] = {
+        "img": image,
+        "img_shape": (height, width),
+        "ori_shape": (height, width),
+        "region": (0.0, 0.0, float(width), float(height)),
+        "flip": False,
+    }
+    for transform in pipeline:
+        try:
+            results = transform(results)
+        except WsolError as error:
+            raise error.located(at) from error
+    results["img"] = np.ascontiguousarray(results["img"])
+    results["region"] = tuple(map(float, results["region"]))
+    results["flip"] = bool(results["flip"])
+    return results

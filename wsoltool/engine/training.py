@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 
 from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
@@ -26,6 +28,8 @@ from wsoltool.errors import CheckpointError
 from wsoltool.models.builder import build_localizer
 from wsoltool.preflight import check
 
+LAST = "last.pth"
+
 
 def train(
     config: Config,
@@ -34,7 +38,10 @@ def train(
     amp: bool = False,
     launcher: str = "none",
 ) -> Path:
-    """Train, validate on train-fullsup, save checkpoints; the last one's path is returned.
+    """Train, validate on train-fullsup, save checkpoints; answers the path of ``last.pth``.
+
+    ``last.pth`` holds the weights after the last epoch and the class names; the checkpoints
+    ``epoch_*.pth`` hold the optimizer's state too, for ``resume``.
 
     Args:
         config: As :func:`wsoltool.config.load_config` returns it.
@@ -51,10 +58,19 @@ def train(
     join_group(launcher)
     runner = training_runner(config, folder, resume=resume, amp=amp)
     runner.train()
+    if is_main_process():
+        _publish(folder)
+    return folder / LAST
+
+
+def _publish(folder: Path) -> None:
     newest = latest_checkpoint(folder)
     if newest is None:
         raise CheckpointError("training ended without a checkpoint", at=str(folder))
-    return newest
+    content = read_checkpoint(newest)
+    partial = folder / f"{LAST}.partial"
+    torch.save({key: content[key] for key in ("meta", "state_dict")}, partial)
+    partial.replace(folder / LAST)
 
 
 def training_runner(

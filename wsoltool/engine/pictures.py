@@ -1,0 +1,50 @@
+"""Gallery items from a model and a data set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from mmengine.model import is_model_wrapper
+from torch import nn
+
+from wsoltool.datasets.base import LocalizationDataset
+from wsoltool.datasets.collate import collate
+from wsoltool.functional.boxes import box_iou
+from wsoltool.models.prediction import Prediction
+from wsoltool.visualization.gallery import GalleryItem
+
+
+def gallery_items(
+    model: nn.Module, dataset: LocalizationDataset, count: int
+) -> Iterator[GalleryItem]:
+    """Images spread evenly over a split, with the map and the boxes of the labelled class."""
+    model = model.module if is_model_wrapper(model) else model
+    model.eval()
+    indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
+    for index in indices:
+        with torch.no_grad():
+            prediction = model.test_step(collate([dataset[int(index)]]))[0]
+        yield _item(prediction, dataset, int(index))
+
+
+def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> GalleryItem:
+    sample = prediction.sample
+    label = prediction.class_ids[0]
+    boxes = prediction.boxes(label).xyxy
+    truth = sample.truth
+    assert truth is not None
+    iou = float(box_iou(boxes[:1], truth.boxes).max()) if len(boxes) and len(truth.boxes) else 0.0
+    top1 = prediction.top_classes(1)[0]
+    verdict = "" if top1 == label else f", predicted {dataset.classes[top1]}"
+    return GalleryItem(
+        name=sample.image_id.rpartition(".")[0] or sample.image_id,
+        image=dataset.load(index),
+        localization_map=prediction.map(label),
+        predicted=boxes,
+        truth=truth.boxes,
+        parts=truth.part_boxes if truth.part_boxes is not None else np.zeros((0, 4)),
+        caption=f"{sample.image_id}: {dataset.classes[label]}{verdict}, IoU {iou:.2f}",
+        correct=iou >= 0.5,
+    )

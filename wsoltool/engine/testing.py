@@ -1,0 +1,141 @@
+"""Scoring a checkpoint: thresholds from train-fullsup, figures on test."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.dist import is_main_process
+
+from wsoltool.config import plain
+from wsoltool.datasets.collate import check_classes, check_disjoint
+from wsoltool.engine.checkpoints import load_weights, read_checkpoint
+from wsoltool.engine.dataloaders import build_dataloader, build_dataset
+from wsoltool.engine.distributed import join_group
+from wsoltool.engine.metrics import build_metrics
+from wsoltool.engine.runner import (
+    QuietRunner,
+    build_runner,
+    check_class_count,
+    seed_everything,
+    work_dir_of,
+)
+from wsoltool.errors import CheckpointError
+from wsoltool.evaluation.results import LocalizationResults
+from wsoltool.models.builder import build_localizer
+from wsoltool.models.localizer import Localizer
+from wsoltool.preflight import check
+
+
+@dataclass(slots=True)
+class TestOutcome:
+    """What scoring a checkpoint gave.
+
+    Attributes:
+        test: Per-image results of the test split.
+        fullsup: Per-image results of train-fullsup, where the config has a ``val_dataloader``.
+        runner: With the model and the test loader, for pictures.
+        further: Figures of the config's further metrics.
+    """
+
+    __test__ = False
+
+    test: LocalizationResults
+    fullsup: LocalizationResults | None
+    runner: QuietRunner
+    further: dict[str, float]
+
+
+def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, dict[str, Any]]:
+    """The config's model with a checkpoint's weights, and the checkpoint's ``meta``.
+
+    Raises:
+        CheckpointError: The file is unsafe, damaged or of another model.
+    """
+    content = read_checkpoint(checkpoint)
+    settings = plain(config.model)
+    if "pretrained" in settings["backbone"]:
+        # Every tensor comes from the checkpoint: no need for the weights that training began with.
+        settings["backbone"]["pretrained"] = False
+    model = build_localizer(settings)
+    load_weights(model, content["state_dict"], checkpoint)
+    return model, content.get("meta", {})
+
+
+def test(
+    config: Config,
+    checkpoint: str | Path | None,
+    work_dir: str | Path | None = None,
+    launcher: str = "none",
+) -> TestOutcome:
+    """Run the localizer on train-fullsup and on test.
+
+    Args:
+        config: As :func:`wsoltool.config.load_config` returns it.
+        checkpoint: Written by :func:`wsoltool.engine.training.train`.
+        work_dir: Of logs.
+        launcher: ``none``, or ``pytorch`` under torchrun.
+
+    Raises:
+        WsolError: For whatever the config, data or checkpoint lack.
+    """
+    check(config, "test")
+    folder = work_dir_of(config, work_dir)
+    if checkpoint is None:
+        raise CheckpointError(
+            "test needs a checkpoint",
+            expected="wsoltool test CONFIG CHECKPOINT",
+            known=[path.as_posix() for path in sorted(folder.glob("*.pth"))],
+            hint="wsoltool train CONFIG writes one",
+        )
+    model, meta = load_localizer(config, checkpoint)
+    join_group(launcher)
+    seed = seed_everything(config)
+    sets = {"test_dataloader": build_dataset(config, "test_dataloader")}
+    if "val_dataloader" in config:
+        sets["val_dataloader"] = build_dataset(config, "val_dataloader")
+    check_disjoint(list(sets.values()))
+    check_classes(list(sets.values()))
+    check_class_count(model.head.num_classes, sets["test_dataloader"], "test_dataloader")
+    _check_trained_classes(meta, sets["test_dataloader"].classes, checkpoint)
+    parts: dict[str, Any] = {}
+    for loader, dataset in sets.items():
+        split = loader.partition("_")[0]
+        settings = plain(config[loader])
+        parts[loader] = build_dataloader(dataset, settings, training=False, seed=seed)
+        parts[f"{split}_cfg"] = {}
+        parts[f"{split}_evaluator"] = build_metrics(config)
+    runner = build_runner(config, folder, model=model, **parts)
+    return _score(runner, "val_dataloader" in sets)
+
+
+def _score(runner: QuietRunner, has_fullsup: bool) -> TestOutcome:
+    fullsup = None
+    if has_fullsup:
+        runner.val()
+        fullsup = _results(runner.val_evaluator)
+    figures = runner.test()
+    own = runner.test_evaluator.metrics[0]
+    further = {k: v for k, v in figures.items() if k not in own.figures}
+    return TestOutcome(_results(runner.test_evaluator), fullsup, runner, further)
+
+
+def _results(evaluator: Any) -> LocalizationResults:
+    # Only the main process holds the gathered results.
+    return evaluator.metrics[0].gathered if is_main_process() else None
+
+
+def _check_trained_classes(meta: dict[str, Any], classes: Any, checkpoint: str | Path) -> None:
+    trained = meta.get("classes")
+    if trained is None or list(trained) == list(classes):
+        return
+    pairs = [(a, b) for a, b in zip(trained, classes) if a != b]
+    shown = f"{pairs[0][0]!r} where the data set has {pairs[0][1]!r}" if pairs else "others"
+    raise CheckpointError(
+        f"the checkpoint was trained on {len(trained)} classes, among them {shown}",
+        at=str(checkpoint),
+        expected=f"the data set's {len(classes)} classes in their order",
+        hint="use the data set that it was trained on",
+    )

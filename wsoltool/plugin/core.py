@@ -1,0 +1,92 @@
+"""The toolbox's own components, which configs name without a prefix."""
+
+from wsoltool.plugin import hookimpl
+
+
+@hookimpl
+def wsoltool_backbones():
+    from wsoltool.models.backbones.mobilenet import MobileNetV1
+    from wsoltool.models.backbones.resnet import ResNet18, ResNet50
+    from wsoltool.models.backbones.small import SmallNet
+    from wsoltool.models.backbones.vgg import VGG16
+
+    return [VGG16, ResNet18, ResNet50, MobileNetV1, SmallNet]
+
+
+@hookimpl
+def wsoltool_recalibrations():
+    from wsoltool.models.recalibration import BatchNorm
+
+    return [BatchNorm]
+
+
+@hookimpl
+def wsoltool_erasers():
+    from wsoltool.models.erasing import DropBlock
+
+    return [DropBlock]
+
+
+@hookimpl
+def wsoltool_fusions():
+    from wsoltool.models.fusion import Flip, MultiScale, SingleView
+
+    return [SingleView, Flip, MultiScale]
+
+
+@hookimpl
+def wsoltool_box_extractors():
+    from wsoltool.models.boxes import ThresholdBoxes
+
+    return [ThresholdBoxes]
+
+
+@hookimpl
+def wsoltool_losses():
+    from wsoltool.models.losses import BinaryCrossEntropy, CrossEntropy
+
+    return [CrossEntropy, BinaryCrossEntropy]
+
+
+@hookimpl
+def wsoltool_datasets():
+    from wsoltool.datasets.creatures import Creatures
+    from wsoltool.datasets.folders import ImageFolders
+    from wsoltool.datasets.metadata import WsolMetadata
+
+    return [Creatures, ImageFolders, WsolMetadata]
+
+
+@hookimpl
+def wsoltool_transforms():
+    from wsoltool.transforms import (
+        CenterCrop,
+        RandomCrop,
+        RandomFlip,
+        RandomResizedCrop,
+        Resize,
+        ResizeShortSide,
+    )
+
+    return [Resize, ResizeShortSide, RandomCrop, CenterCrop, RandomResizedCrop, RandomFlip]
+
+
+@hookimpl
+def wsoltool_metrics():
+    from wsoltool.evaluation.metric import LocalizationMetric
+
+    return [LocalizationMetric]
+
+
+@hookimpl
+def wsoltool_runner_hooks():
+    from wsoltool.engine.hooks import EpochSeedHook, PlainCheckpointHook, ProgressHook
+
+    return [EpochSeedHook, PlainCheckpointHook, ProgressHook]
+
+
+@hookimpl
+def wsoltool_check_config(config):
+    from wsoltool.preflight import loss_problems
+
+    return loss_problems(config)
