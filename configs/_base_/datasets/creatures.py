@@ -1,0 +1,12 @@
+"""The embedded synthetic set: ten classes that differ in the head alone, 96 x 96."""
+
+train_dataloader = dict(
+    batch_size=32,
+    num_workers=2,
+    dataset=dict(type="Creatures", split="train-weaksup", pipeline=[dict(type="RandomFlip")]),
+)
+val_dataloader = dict(
+    batch_size=50, num_workers=2, dataset=dict(type="Creatures", split="train-fullsup")
+)
+test_dataloader = dict(batch_size=50, num_workers=2, dataset=dict(type="Creatures", split="test"))
+evaluation = dict(protocols=("tight", "wsolevaluation"))

@@ -1,0 +1,131 @@
+"""Every mistake of a config is found, with its path, and all of them at once."""
+
+import pytest
+
+from wsoltool.config import bundled_configs, load_config
+from wsoltool.errors import ConfigProblems
+from wsoltool.preflight import TOP_LEVEL, check
+
+BASE = "cam/cam_small_creatures.py"
+
+
+def problems(options=None, purpose="train", change=None):
+    config = load_config(BASE, options)
+    if change:
+        change(config)
+    with pytest.raises(ConfigProblems) as caught:
+        check(config, purpose)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("name", bundled_configs())
+def test_bundled_configs_pass(name):
+    check(load_config(name), "train")
+    check(load_config(name), "test")
+
+
+def test_unknown_top_level_key_has_a_near_name():
+    text = problems(change=lambda c: c.update(optim_wrapr={}))
+    assert "unknown key 'optim_wrapr'" in text
+    assert "did you mean 'optim_wrapper'?" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("model.fusoin", "fusion"),
+        ("train_cfg.max_epoch", "max_epochs"),
+        ("train_dataloader.batchsize", "batch_size"),
+        ("randomness.sed", "seed"),
+        ("model.head.num_clases", "num_classes"),
+        ("model.boxes.treshold", "threshold"),
+        ("train_dataloader.dataset.lenght", "length"),
+        ("evaluation.protocol", "protocols"),
+        ("optim_wrapper.optimizer.momentun", "momentum"),
+    ],
+)
+def test_unknown_nested_key_has_a_path_and_a_near_name(key, near):
+    text = problems({key: 1})
+    assert f"at: {key}" in text
+    assert f"did you mean '{near}'?" in text
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("model.backbone.type", "SmallNet"),
+        ("model.head.type", "cam.CAMHead"),
+        ("model.boxes.type", "ThresholdBoxes"),
+        ("train_dataloader.dataset.type", "Creatures"),
+        ("optim_wrapper.optimizer.type", "SGD"),
+        ("param_scheduler.0.type", "CosineAnnealingLR"),
+    ],
+)
+def test_unknown_component_has_a_path_and_a_near_name(key, near):
+    text = problems({key: near[:-1] + "x"})
+    path = key.replace(".0.", "[0].")
+    assert f"at: {path}" in text
+    assert f"'{near}'" in text
+
+
+def test_all_problems_are_reported_at_once():
+    text = problems({"model.head.type": "cam.CMAHead", "train_cfg.max_epochs": 0})
+    assert "2 problems" in text
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.5, "ten", True])
+def test_counts_must_be_whole_and_positive(value):
+    assert "train_cfg.max_epochs" in problems({"train_cfg.max_epochs": value})
+
+
+@pytest.mark.parametrize("key", ["model", "train_dataloader", "train_cfg", "optim_wrapper"])
+def test_missing_parts_are_named(key):
+    def remove(config):
+        del config[key]
+
+    assert f"the config has no {key}" in problems(change=remove)
+
+
+def test_missing_dataset_and_head_are_named():
+    def remove(config):
+        del config.train_dataloader["dataset"]
+        del config.model["head"]
+
+    text = problems(change=remove)
+    assert "train_dataloader has no dataset" in text
+    assert "model has no head" in text
+
+
+def test_inserts_are_checked():
+    def insert(config):
+        config.model["inserts"] = [{"at": "stage1", "modul": {"type": "BatchNorm"}}]
+
+    text = problems(change=insert)
+    assert "did you mean 'module'?" in text
+
+
+def test_components_inside_inserts_are_checked():
+    def insert(config):
+        config.model["inserts"] = [{"at": "stage1", "module": {"type": "BatchNrom"}}]
+
+    assert "did you mean 'BatchNorm'?" in problems(change=insert)
+
+
+def test_broken_plugin_is_reported_where_it_is_named():
+    assert "no plugin 'cma'" in problems({"model.head.type": "cma.CAMHead"})
+
+
+def test_save_best_must_be_a_figure_of_the_table():
+    text = problems({"checkpoint.save_best": "MaxBoxAcV2"})
+    assert "did you mean 'MaxBoxAccV2'?" in text
+
+
+def test_plugins_own_checks_are_heard():
+    text = problems(change=lambda c: c.model.update(
+        batch_augmentations=[{"type": "has.HideAndSeek", "grid_size": 4000}]
+    ))
+    assert "model.batch_augmentations[0].grid_size" in text
+
+
+def test_the_manual_names_every_key(readme):
+    assert [key for key in TOP_LEVEL if f"`{key}`" not in readme] == []
