@@ -1,0 +1,119 @@
+"""What data sets of image files share: reading pixels, labels and boxes of a record."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wsoltool.datasets.base import LocalizationDataset, Transform
+from wsoltool.datasets.images import read_image
+from wsoltool.datasets.records import Records
+from wsoltool.errors import ConfigError, DataError, did_you_mean
+from wsoltool.structures import Truth
+
+BOX_CONVENTIONS = ("exclusive", "inclusive")
+
+
+def check_box_convention(convention: str) -> None:
+    """Raise :class:`ConfigError` for an unknown reading of x1 and y1."""
+    if convention not in BOX_CONVENTIONS:
+        raise ConfigError(
+            f"unknown box_convention {convention!r}",
+            expected="'exclusive' (x1 y1 are the first pixels outside the box) or 'inclusive'"
+            " (they are its last pixels)",
+            hint=did_you_mean(str(convention), BOX_CONVENTIONS),
+        )
+
+
+class ImageFiles(LocalizationDataset):
+    """Image files below a folder, each with its record.
+
+    Args:
+        split: ``train-weaksup``, ``train-fullsup`` or ``test``.
+        pipeline: Transforms, see :class:`LocalizationDataset`.
+        image_root: An image's id is its path below this folder.
+        classes: Class names; the label is the index.
+        records: Ids, labels and, where the split has them, sizes and boxes.
+        box_convention: Whether the boxes' x1 y1 are ``exclusive`` or ``inclusive``.
+        exif: Turn images as their EXIF orientation says.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        pipeline: Sequence[Transform] = (),
+        *,
+        image_root: Path,
+        classes: Sequence[str],
+        records: Records,
+        box_convention: str,
+        exif: bool,
+    ) -> None:
+        super().__init__(split, pipeline)
+        check_box_convention(box_convention)
+        self.image_root, self.exif = image_root, exif
+        self.classes, self.image_ids, self.records = tuple(classes), records.ids, records
+        self.box_convention = box_convention
+        self.multi_label = records.labels.ndim == 2
+        self.check_not_empty(image_root)
+
+    def path(self, index: int) -> Path:
+        """The image's file."""
+        return self.image_root / self.image_ids[index]
+
+    def load(self, index: int) -> np.ndarray:
+        """The image, ``(H, W, 3)`` uint8 RGB.
+
+        Raises:
+            ImageError: The file cannot be decoded.
+            DataError: Its size is not the recorded one, or a box lies outside it.
+        """
+        image = read_image(self.path(index), self.exif)
+        self._check_size(index, image.shape[0], image.shape[1])
+        return image
+
+    def label(self, index: int) -> int | np.ndarray:
+        label = self.records.labels[index]
+        return label.astype(np.float32) if self.multi_label else int(label)
+
+    def read_truth(self, index: int) -> Truth:
+        if self.records.boxes is None:
+            raise DataError(
+                f"split {self.split} has no boxes",
+                at=self.image_ids[index],
+                expected="boxes, for they are needed to score and to choose thresholds",
+                hint="to get boxes for images without annotation use `wsoltool localize`",
+            )
+        written = self.records.boxes[index]
+        return Truth(boxes=self._half_open(written), annotated_boxes=written)
+
+    def _half_open(self, boxes: np.ndarray) -> np.ndarray:
+        """A copy of ``(n, 4)`` boxes with x1 y1 exclusive."""
+        boxes = boxes.copy()
+        boxes[:, 2:] += self.box_convention == "inclusive"
+        return boxes
+
+    def _check_size(self, index: int, height: int, width: int) -> None:
+        sizes = self.records.sizes
+        if sizes is not None:
+            if (height, width) != tuple(sizes[index]):
+                recorded_height, recorded_width = sizes[index]
+                raise DataError(
+                    f"the image has {width} x {height} pixels, its record says"
+                    f" {recorded_width} x {recorded_height} (width x height)",
+                    at=str(self.path(index)),
+                    expected="the image that the annotation was made for",
+                    hint="was the image resized, or turned by its EXIF orientation (option exif)?",
+                )
+        elif self.records.boxes is not None:
+            far = self._half_open(self.records.boxes[index])[:, 2:].max(axis=0, initial=0)
+            if far[0] > width or far[1] > height:
+                raise DataError(
+                    f"a box reaches to x1 = {far[0]:g}, y1 = {far[1]:g} (exclusive), the image has"
+                    f" {width} x {height} pixels (width x height)",
+                    at=str(self.path(index)),
+                    expected="boxes inside the image",
+                    hint="check box_convention, and whether the image was resized",
+                )

@@ -1,0 +1,127 @@
+"""The text metadata of wsolevaluation (Choe et al., CVPR 2020, arXiv:2001.07437).
+
+A folder a split, with comma separated files without header; an image id is the image's path below
+the image root:
+
+- ``image_ids.txt``: id
+- ``class_labels.txt``: id, label counted from 0
+- ``image_sizes.txt``: id, width, height; optional, and may be empty
+- ``localization.txt``: id, x0, y0, x1, y1, a line a box, in pixels of the original image
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from wsoltool.datasets.base import Transform
+from wsoltool.datasets.image_files import ImageFiles, check_box_convention
+from wsoltool.datasets.metadata_files import read_metadata
+from wsoltool.datasets.tables import Table
+from wsoltool.errors import DataError
+
+CLASSES = "classes.txt"
+
+
+class WsolMetadata(ImageFiles):
+    """A data set described by wsolevaluation text metadata.
+
+    Boxes follow the file: ``truth.annotated_boxes`` are its numbers, ``truth.boxes`` the same
+    boxes with x1 y1 exclusive. ``localization.txt`` is never opened for ``train-weaksup``.
+
+    Args:
+        split: ``train-weaksup``, ``train-fullsup`` or ``test``.
+        data_root: The data set's folder.
+        images: Image root, relative to ``data_root`` as are ``metadata`` and ``classes``.
+        metadata: Folder with a metadata folder for each split.
+        metadata_split: The name of this split's metadata folder; the split's own by default.
+        box_convention: ``exclusive``: the file's x1 y1 are the first pixels outside the box (or
+            x0 + width); ``inclusive``: they are its last pixels.
+        classes: Class list, lines of ``label,wnid,name``; by default ``classes.txt`` where that
+            exists, else the classes are named by their numbers.
+        pipeline: Transforms, see :class:`LocalizationDataset`.
+        exif: Turn images as their EXIF orientation says; annotations usually do not.
+
+    Raises:
+        DataError: A file is missing or one of its lines is wrong; the message names the line.
+    """
+
+    def __init__(
+        self,
+        split: str,
+        data_root: str,
+        images: str = "images",
+        metadata: str = "metadata",
+        metadata_split: str | None = None,
+        box_convention: str = "exclusive",
+        classes: str | None = None,
+        pipeline: Sequence[Transform] = (),
+        exif: bool = False,
+    ) -> None:
+        check_box_convention(box_convention)
+        root = Path(data_root)
+        folder = root / metadata / (metadata_split or split)
+        _check_folders(root, root / images, folder)
+        names = _class_names(root, classes)
+        records = read_metadata(
+            folder,
+            with_boxes=split != "train-weaksup",
+            box_convention=box_convention,
+            num_classes=None if names is None else len(names),
+        )
+        if names is None:
+            names = tuple(map(str, range(int(records.labels.max()) + 1)))
+        super().__init__(
+            split,
+            pipeline,
+            image_root=root / images,
+            classes=names,
+            records=records,
+            box_convention=box_convention,
+            exif=exif,
+        )
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """Class names in the order of their labels; equal names get their wnid appended.
+
+    Raises:
+        DataError: A line is wrong, or the labels are not 0, 1, 2, ... each once.
+    """
+    table = Table(path, ("label", "wnid", "name"))
+    labels = table.integers("label")[:, 0]
+    wrong = np.flatnonzero(np.sort(labels) != np.arange(len(labels)))
+    if not len(labels) or len(wrong):
+        raise DataError(
+            "the class list's labels are not 0, 1, 2, ... each once"
+            if len(labels)
+            else "the class list is empty",
+            at=str(path),
+            expected="a line label,wnid,name for every class",
+        )
+    wnids, names = table.names("wnid"), table.names("name")
+    counts = Counter(names)
+    unique = [n if counts[n] == 1 else f"{n} ({w})" for w, n in zip(wnids, names, strict=True)]
+    return tuple(unique[row] for row in np.argsort(labels))
+
+
+def _check_folders(root: Path, images: Path, metadata: Path) -> None:
+    wanted = {"data set folder": root, "image folder": images, "metadata folder": metadata}
+    for what, path in wanted.items():
+        if not path.is_dir():
+            present = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
+            raise DataError(
+                f"the {what} does not exist",
+                at=str(path),
+                expected="data_root with an image folder and a metadata folder for each split",
+                known=present[:20],
+            )
+
+
+def _class_names(root: Path, classes: str | None) -> tuple[str, ...] | None:
+    if classes is not None:
+        return read_classes(root / classes)
+    return read_classes(root / CLASSES) if (root / CLASSES).is_file() else None
