@@ -72,6 +72,10 @@ class Loss(nn.Module):
         """``(B, K)`` logits to a scalar, the batch mean."""
         raise NotImplementedError
 
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """``(B, K)`` logits to the probabilities that this loss trains; softmax by default."""
+        return logits.softmax(dim=1)
+
 
 class CAMHead(nn.Module):
     """Features to class scores and localization maps.

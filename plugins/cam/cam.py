@@ -1,0 +1,165 @@
+"""CAM in its two equal forms: pooling before a linear classifier, or after a convolutional one.
+
+Zhou et al., CVPR 2016 (arXiv:1512.04150), section 2. B images, C channels, K classes, n asked
+classes, h x w the feature grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.functional.cams import class_activation_map, select_class_maps
+from wsoltool.models import contracts
+from wsoltool.models.losses import CrossEntropy
+from wsoltool.structures import Samples
+
+
+class GlobalAveragePool(nn.Module):
+    """The mean over the grid, ``(B, C, h, w)`` to ``(B, C)``."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features.mean(dim=(2, 3))
+
+
+class _SingleTapHead(contracts.CAMHead):
+    """One feature read, one loss, probabilities as that loss trains them."""
+
+    def __init__(
+        self,
+        channels: Mapping[str, int],
+        num_classes: int,
+        tap: str,
+        loss: contracts.Loss | None,
+    ) -> None:
+        super().__init__()
+        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
+            raise ConfigError(f"num_classes={num_classes!r}", expected="an integer of 1 or more")
+        if tap not in channels:
+            raise ConfigError(
+                f"the backbone has no feature {tap!r} to tap",
+                known=channels,
+                hint=did_you_mean(str(tap), channels),
+            )
+        if loss is not None and not isinstance(loss, contracts.Loss):
+            raise ConfigError(
+                f"loss={loss!r}", expected="a loss, for example dict(type='CrossEntropy')"
+            )
+        self.num_classes = num_classes
+        self.taps = (tap,)
+        self.criterion = CrossEntropy() if loss is None else loss
+
+    def loss(self, features: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
+        return {"loss_cls": self.criterion(self.logits(features), samples)}
+
+    def scores(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``(B, K)``: softmax with cross entropy, sigmoid with binary cross entropy."""
+        return self.criterion.probabilities(self.logits(features))
+
+
+class CAMHead(_SingleTapHead):
+    r"""Pool the features, classify linearly, map by the classifier's rows.
+
+    With :math:`F_k` the pooled channel k, section 2:
+
+    .. math::
+        F_k = \frac{1}{hw} \sum_{x,y} f_k(x, y), \qquad S_c = \sum_k w_k^c F_k + b_c, \qquad
+        M_c(x, y) = \sum_k w_k^c f_k(x, y)
+
+    The classifier's weight starts normal with deviation 0.01, its bias at zero, as linear layers
+    do in wsolevaluation.
+
+    Args:
+        channels: Feature name -> channels; the builder fills it in.
+        num_classes: K.
+        tap: The feature to classify.
+        loss: A loss on the logits; ``CrossEntropy`` unless given.
+        pooling: Any module from ``(B, C, h, w)`` to ``(B, C)``; the mean unless given. The map
+            stays that of the formula.
+
+    Attributes:
+        classifier: The linear layer, ``(K, C)`` weight and ``(K,)`` bias.
+
+    Raises:
+        ConfigError: A value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, int],
+        num_classes: int,
+        tap: str = "last",
+        loss: contracts.Loss | None = None,
+        pooling: nn.Module | None = None,
+    ) -> None:
+        super().__init__(channels, num_classes, tap, loss)
+        if pooling is not None and not isinstance(pooling, nn.Module):
+            raise ConfigError(f"pooling={pooling!r}", expected="a module, (B, C, h, w) to (B, C)")
+        self.pooling = GlobalAveragePool() if pooling is None else pooling
+        self.classifier = nn.Linear(channels[tap], num_classes)
+        nn.init.normal_(self.classifier.weight, std=0.01)
+        nn.init.zeros_(self.classifier.bias)
+
+    def logits(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``(B, K)``, the :math:`S_c`."""
+        return self.classifier(self.pooling(features[self.taps[0]]))
+
+    def maps(self, features: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
+        """``cam``: the :math:`M_c`, without the bias."""
+        tapped = features[self.taps[0]]
+        return {"cam": class_activation_map(tapped, self.classifier.weight, class_ids)}
+
+
+class ConvHead(_SingleTapHead):
+    r"""Classify every position by a 1x1 convolution; its output is the map, its mean the logit.
+
+    Equal to :class:`CAMHead` by linearity (section 2: the sums over k and over x, y swap places):
+
+    .. math::
+        M_c(x, y) = \sum_k w_k^c f_k(x, y) \; [+\, b_c], \qquad
+        S_c = \frac{1}{hw} \sum_{x,y} M_c(x, y)
+
+    The weight starts by He's normal scheme over the outputs (``fan_out``, ReLU), a bias at zero,
+    as convolutions do in wsolevaluation.
+
+    Args:
+        channels: Feature name -> channels; the builder fills it in.
+        num_classes: K.
+        tap: The feature to classify.
+        loss: A loss on the logits; ``CrossEntropy`` unless given.
+        bias: Give the convolution a bias; it lifts the raw map by a constant, which min-max undoes.
+
+    Attributes:
+        classifier: The convolution, ``(K, C, 1, 1)`` weight.
+
+    Raises:
+        ConfigError: A value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        channels: Mapping[str, int],
+        num_classes: int,
+        tap: str = "last",
+        loss: contracts.Loss | None = None,
+        bias: bool = False,
+    ) -> None:
+        super().__init__(channels, num_classes, tap, loss)
+        self.classifier = nn.Conv2d(channels[tap], num_classes, kernel_size=1, bias=bias)
+        nn.init.kaiming_normal_(self.classifier.weight, mode="fan_out", nonlinearity="relu")
+        if bias:
+            nn.init.zeros_(self.classifier.bias)
+
+    def class_maps(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``(B, K, h, w)``: the maps of all classes."""
+        return self.classifier(features[self.taps[0]])
+
+    def logits(self, features: Mapping[str, Tensor]) -> Tensor:
+        """``(B, K)``, the :math:`S_c`."""
+        return self.class_maps(features).mean(dim=(2, 3))
+
+    def maps(self, features: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
+        """``cam``: the :math:`M_c` of the asked classes."""
+        return {"cam": select_class_maps(self.class_maps(features), class_ids)}

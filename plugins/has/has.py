@@ -1,0 +1,61 @@
+"""Hide-and-Seek, section 3.1 of Singh and Lee, ICCV 2017 (arXiv:1704.04232)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from wsoltool.errors import ConfigError
+from wsoltool.models.contracts import BatchAugmentation
+from wsoltool.structures import Samples
+
+
+class HideAndSeek(BatchAugmentation):
+    """Divide every training image into a grid of square tiles and hide each at random.
+
+    Hidden pixels become 0 after normalisation, the data's mean colour, so that
+    activations are distributed as on the whole images seen at test. Labels stay.
+
+    Args:
+        grid_size: Side of a tile in **pixels** of the network's input (not the number of tiles),
+            or several of which each image draws one; 0 leaves the image whole. Tiles at the right
+            and bottom edge may be cut. The paper uses 16, 32, 44, 56, or (0, 16, 32, 44, 56)
+            for "mixed"; wsolevaluation's default is 4.
+        probability: Chance of every tile to be hidden, for itself.
+
+    Raises:
+        ConfigError: A value out of range.
+    """
+
+    def __init__(self, grid_size: int | Sequence[int], probability: float = 0.5) -> None:
+        sizes = tuple(grid_size) if isinstance(grid_size, Sequence) else (grid_size,)
+        if not sizes or not all(isinstance(size, int) and size >= 0 for size in sizes):
+            raise ConfigError(f"grid_size={grid_size!r}", expected="pixels: integers of 0 or more")
+        if not 0 <= probability <= 1:
+            raise ConfigError(f"probability={probability!r}", expected="0 <= value <= 1")
+        self.grid_sizes = sizes
+        self.probability = float(probability)
+
+    def __call__(self, images: Tensor, samples: Samples) -> tuple[Tensor, Samples]:
+        """``(B, 3, H, W)`` normalised images, tiles zeroed; the samples as they are."""
+        hidden = self.hidden_pixels(len(images), tuple(images.shape[-2:]), images.device)
+        return images.masked_fill(hidden[:, None], 0), samples
+
+    def hidden_pixels(
+        self, batch_size: int, size: tuple[int, int], device: torch.device | str = "cpu"
+    ) -> Tensor:
+        """``(B, H, W)`` bool: draw the pixels to hide, for images of ``size`` (H, W)."""
+        if not any(self.grid_sizes):
+            return torch.zeros(batch_size, *size, dtype=torch.bool, device=device)
+        choices = torch.tensor(self.grid_sizes, device=device)
+        drawn = choices[torch.randint(len(choices), (batch_size,), device=device)]
+        finest = min(side for side in self.grid_sizes if side)
+        sides = drawn.where(drawn > 0, finest)  # a whole image takes any grid, hidden nowhere
+        rows, columns = (torch.arange(n, device=device) // sides[:, None] for n in size)
+        grid = [-(-n // finest) for n in size]
+        hidden = torch.rand(batch_size, *grid, device=device) < self.probability
+        hidden &= (drawn > 0)[:, None, None]
+        image = torch.arange(batch_size, device=device)[:, None, None]
+        return hidden[image, rows[:, :, None], columns[:, None, :]]

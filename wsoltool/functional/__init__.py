@@ -1,0 +1,1 @@
+"""Pure tensor and array maths: no mmengine, no registry, no files."""

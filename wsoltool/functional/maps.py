@@ -1,0 +1,112 @@
+"""Localization maps as tensors: resizing, and scaling to [0, 1]."""
+
+from __future__ import annotations
+
+from math import prod
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from wsoltool.errors import ConfigError, EvaluationError, ShapeError, did_you_mean
+
+INTERPOLATIONS = ("bilinear", "bicubic")
+
+# Resizing a constant map leaves up to about 22 rounding steps of difference between its pixels
+# (bicubic, summed over scales): below this many steps of its largest value a map is constant.
+_CONSTANT_STEPS = 64
+
+
+def minmax_normalize(maps: Tensor) -> Tensor:
+    r"""Scale every map to [0, 1]; a constant map becomes zeros.
+
+    .. math:: \hat M(x, y) = \frac{M(x, y) - \min M}{\max M - \min M}
+
+    A map counts as constant when its range is no more than 64 floating-point rounding steps of its
+    largest magnitude (7.6e-6 of it in float32), since min-max would blow up rounding noise.
+
+    Args:
+        maps: ``(..., h, w)`` float, any number of maps, each normalised for itself. Half precision
+            is computed and answered in float32.
+
+    Returns:
+        ``(..., h, w)`` float in [0, 1]; a map that is not constant reaches both 0 and 1.
+        Differentiable; a constant map gets zero gradients.
+
+    Raises:
+        ShapeError: ``maps`` has fewer than two dimensions, an empty map, or is not floating.
+        EvaluationError: A map holds NaN or infinity, or its range overflows.
+
+    Example:
+        >>> minmax_normalize(torch.tensor([[[2.0, 4.0], [3.0, 2.0]], [[5.0, 5.0], [5.0, 5.0]]]))
+        tensor([[[0.0000, 1.0000],
+                 [0.5000, 0.0000]],
+        <BLANKLINE>
+                [[0.0000, 0.0000],
+                 [0.0000, 0.0000]]])
+    """
+    _check_maps(maps)
+    maps = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
+    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    span = high - low  # NaN and infinity anywhere in a map reach its span
+    if not torch.isfinite(span).all():
+        raise EvaluationError(
+            "a localization map holds NaN or infinity",
+            expected="finite values",
+            hint="the weights may have diverged: look at the training loss",
+        )
+    magnitude = torch.maximum(low.abs(), high.abs())
+    varies = span > _CONSTANT_STEPS * torch.finfo(maps.dtype).eps * magnitude
+    scaled = (maps - low) / torch.where(varies, span, torch.ones_like(span))
+    return torch.where(varies, scaled, torch.zeros_like(scaled))
+
+
+def resize_maps(maps: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
+    """Resample maps so that their outer edges stay where they are (``align_corners=False``).
+
+    Meant for enlarging; shrinking is not antialiased. Bicubic may leave the range of its input.
+
+    Args:
+        maps: ``(..., h, w)`` float.
+        size: (height, width) wanted, in pixels.
+        mode: ``bilinear`` or ``bicubic``.
+
+    Returns:
+        ``(..., *size)`` float; ``maps`` itself where it has that size already.
+
+    Raises:
+        ShapeError: ``maps`` or ``size`` has a side below 1, or ``maps`` is not floating.
+        ConfigError: Unknown ``mode``.
+
+    Example:
+        >>> resize_maps(torch.tensor([[0.0, 1.0]]), (1, 4))
+        tensor([[0.0000, 0.2500, 0.7500, 1.0000]])
+    """
+    _check_maps(maps)
+    check_interpolation(mode)
+    if min(size) < 1:
+        raise ShapeError(f"cannot resize maps to {tuple(size)}", expected="sides of 1 or more")
+    leading, sides = maps.shape[:-2], maps.shape[-2:]
+    if tuple(sides) == tuple(size):
+        return maps
+    flat = maps.reshape(prod(leading), 1, *sides)
+    resized = F.interpolate(flat, size=tuple(size), mode=mode, align_corners=False)
+    return resized.reshape(*leading, *size)
+
+
+def check_interpolation(mode: str) -> None:
+    """Raise ConfigError unless ``mode`` is a way of resizing maps."""
+    if mode not in INTERPOLATIONS:
+        raise ConfigError(
+            f"unknown interpolation {mode!r}",
+            expected="one of " + ", ".join(INTERPOLATIONS),
+            hint=did_you_mean(str(mode), INTERPOLATIONS),
+        )
+
+
+def _check_maps(maps: Tensor) -> None:
+    if maps.ndim < 2 or 0 in maps.shape[-2:] or not maps.is_floating_point():
+        raise ShapeError(
+            f"not localization maps: shape {tuple(maps.shape)}, {maps.dtype}",
+            expected="(..., h, w) float with h and w of 1 or more",
+        )

@@ -1,0 +1,98 @@
+"""Losses on class scores."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from wsoltool.errors import ConfigError, ShapeError
+from wsoltool.models.contracts import Loss
+from wsoltool.structures import Samples
+
+
+class CrossEntropy(Loss):
+    r"""Softmax cross entropy, for one class an image.
+
+    .. math:: L = -\frac{1}{B} \sum_b \sum_c t_{bc} \log \operatorname{softmax}(z_b)_c
+
+    with t one-hot, or the soft labels of a mixed batch.
+
+    Args:
+        label_smoothing: Share of each target, in [0, 1), that is spread evenly over all classes.
+
+    Example:
+        >>> loss = CrossEntropy()
+        >>> loss(torch.zeros(1, 4), Samples(torch.tensor([2])))  # ln 4
+        tensor(1.3863)
+    """
+
+    def __init__(self, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"label_smoothing={label_smoothing!r}", expected="0 <= value < 1")
+        self.label_smoothing = float(label_smoothing)
+
+    def forward(self, logits: Tensor, samples: Samples) -> Tensor:
+        """``(B, K)`` logits to a scalar, the batch mean.
+
+        Raises:
+            ShapeError: Logits and labels disagree on B or K.
+            ConfigError: Rows of soft labels do not sum to 1 (multi-hot labels).
+        """
+        labels = samples.labels
+        _check_batch(logits, labels)
+        if labels.ndim == 2:
+            _check_distributions(labels)
+            labels = labels.to(logits.dtype)
+        return F.cross_entropy(logits, labels, label_smoothing=self.label_smoothing)
+
+
+class BinaryCrossEntropy(Loss):
+    r"""Sigmoid cross entropy of every class on its own, for any number of classes an image.
+
+    .. math::
+        L = -\frac{1}{BK} \sum_{b,c} t_{bc} \log \sigma(z_{bc})
+            + (1 - t_{bc}) \log (1 - \sigma(z_{bc}))
+
+    with t multi-hot or soft; class indices are taken as one-hot.
+
+    Example:
+        >>> loss = BinaryCrossEntropy()
+        >>> loss(torch.zeros(1, 4), Samples(torch.tensor([[1.0, 0.0, 1.0, 0.0]])))  # ln 2
+        tensor(0.6931)
+    """
+
+    def forward(self, logits: Tensor, samples: Samples) -> Tensor:
+        """``(B, K)`` logits to a scalar, the mean over batch and classes.
+
+        Raises:
+            ShapeError: Logits and labels disagree on B or K.
+        """
+        _check_batch(logits, samples.labels)
+        targets = samples.targets(logits.shape[1]).to(logits.dtype)
+        return F.binary_cross_entropy_with_logits(logits, targets)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Sigmoid: classes do not compete."""
+        return logits.sigmoid()
+
+
+def _check_batch(logits: Tensor, labels: Tensor) -> None:
+    wanted = logits.shape if labels.ndim == 2 else logits.shape[:1]
+    if logits.ndim != 2 or labels.ndim not in (1, 2) or labels.shape != wanted:
+        raise ShapeError(
+            f"logits {tuple(logits.shape)} and labels {tuple(labels.shape)} disagree",
+            expected="(B, K), and (B,) or (B, K)",
+            hint="is the head's num_classes the data set's number of classes?",
+        )
+
+
+def _check_distributions(labels: Tensor) -> None:
+    sums = labels.float().sum(dim=1)
+    if not torch.allclose(sums, torch.ones_like(sums), atol=1e-3):
+        raise ConfigError(
+            "CrossEntropy got labels that do not sum to 1",
+            expected="one class an image, or a mixture of classes",
+            hint="for multi-label data use loss=dict(type='BinaryCrossEntropy')",
+        )

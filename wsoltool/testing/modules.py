@@ -1,0 +1,106 @@
+"""Checks of what changes images or features: recalibrations, erasers, batch augmentations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from wsoltool.models.contracts import BatchAugmentation, Eraser, Recalibration
+from wsoltool.structures import Samples
+from wsoltool.testing.requirements import (
+    Unchanged,
+    require,
+    require_close,
+    require_finite,
+    require_same_kind,
+    seeded,
+)
+from wsoltool.testing.samples import random_samples
+
+
+@seeded
+def check_recalibration(module: Recalibration, channels: int) -> None:
+    """Check a recalibration: shapes kept in both modes, gradients, images kept apart at test.
+
+    Args:
+        module: The component, built for ``channels``.
+        channels: C of the features to make up.
+    """
+    require(isinstance(module, Recalibration), f"{type(module).__name__} is no Recalibration")
+    for grid in ((8, 8), (7, 5)):
+        features = torch.randn(4, channels, *grid)
+        module.train()
+        _check_passes_gradient(module, features)
+        module.eval()
+        with Unchanged({"features": features}, module), torch.no_grad():
+            out = module(features)
+            require_same_kind("the output at test", out, features)
+            require_close("an image's output depends on the batch", module(features[:1]), out[:1])
+
+
+@seeded
+def check_eraser(
+    eraser: Eraser, channels: int, *, num_classes: int = 5, labels: Sequence[str] = ("index",)
+) -> None:
+    """Check an eraser: identity at test; in training the shape, its gradient, torch's generator.
+
+    Args:
+        eraser: The component, built for ``channels``.
+        channels: C of the features to make up.
+        num_classes: K of the labels to make up.
+        labels: The kinds of labels that it understands, see :func:`random_samples`.
+    """
+    require(isinstance(eraser, Eraser), f"{type(eraser).__name__} is no Eraser")
+    for kind in labels:
+        samples = random_samples(4, num_classes, kind)
+        features = torch.rand(4, channels, 9, 7)
+        eraser.eval()
+        with Unchanged({"features": features, "labels": samples.labels}, eraser):
+            require(torch.equal(eraser(features, samples), features), "it changes test features")
+        eraser.train()
+        _check_passes_gradient(lambda x, s=samples: eraser(x, s), features)
+        _check_repeats(lambda f=features, s=samples: eraser(f, s))
+
+
+@seeded
+def check_batch_augmentation(
+    augmentation: BatchAugmentation, *, num_classes: int = 5, labels: Sequence[str] = ("index",)
+) -> None:
+    """Check a batch augmentation: shapes, labels, torch's generator, inputs left alone.
+
+    Args:
+        augmentation: The component.
+        num_classes: K of the labels to make up.
+        labels: The kinds of labels that it understands, see :func:`random_samples`.
+    """
+    known = isinstance(augmentation, BatchAugmentation)
+    require(known, f"{type(augmentation).__name__} is no BatchAugmentation")
+    for kind in labels:
+        samples = random_samples(4, num_classes, kind)
+        images = torch.randn(4, 3, 33, 30)
+        with Unchanged({"images": images, "labels": samples.labels}):
+            out, new = augmentation(images, samples)
+        require_same_kind("the images", out, images)
+        require(isinstance(new, Samples) and len(new) == 4, "the samples were lost")
+        shapes = ((4,), (4, num_classes))
+        require(tuple(new.labels.shape) in shapes, f"labels of shape {tuple(new.labels.shape)}")
+        _check_repeats(lambda i=images, s=samples: augmentation(i, s)[0])
+
+
+def _check_passes_gradient(function: Callable[[Tensor], Tensor], features: Tensor) -> None:
+    leaf = features.clone().requires_grad_()
+    with Unchanged({"features": leaf}):
+        out = function(leaf)
+    require_same_kind("the output in training", out, features)
+    require(out.requires_grad, "the output in training has no gradient by the features")
+    (gradient,) = torch.autograd.grad(out.sum(), leaf)
+    require_finite("the gradient by the features", gradient)
+
+
+def _check_repeats(function: Callable[[], Tensor]) -> None:
+    torch.manual_seed(1)
+    first = function()
+    torch.manual_seed(1)
+    require(torch.equal(first, function()), "random numbers do not come from torch's generator")
