@@ -1,0 +1,1 @@
+"""Pure tensor and array maths: no registry, no files, no training."""
