@@ -1,1 +1,1 @@
-"""Pure tensor and array maths: no mmengine, no registry, no files."""
+"""The maths on tensors and arrays alone: no registry, no runner, no files."""

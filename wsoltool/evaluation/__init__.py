@@ -1,0 +1,1 @@
+"""Scores, maps and boxes against the truth, under named protocols."""

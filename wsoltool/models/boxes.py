@@ -1,0 +1,61 @@
+"""Boxes from a localization map by a fixed threshold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.functional.boxes import foreground, label_components
+from wsoltool.models.contracts import BoxExtractor
+from wsoltool.structures import BoxContext, Boxes
+
+INSTANCES = ("largest", "all")
+
+
+class ThresholdBoxes(BoxExtractor):
+    """The tight boxes of the connected regions above a threshold.
+
+    The box extraction of CAM (Zhou et al., CVPR 2016, section 3.1: 20 % of the maximum, the largest
+    connected region). Regions are 8-connected; holes in them are ignored.
+
+    Args:
+        threshold: In [0, 1); the foreground is strictly above. The map's maximum is 1.
+        instances: ``largest``, the region with the most pixels alone, or ``all``.
+        min_area: Smallest region kept, as a share of the image's pixels, in [0, 1).
+
+    Raises:
+        ConfigError: A value outside its range.
+    """
+
+    def __init__(
+        self, threshold: float = 0.2, instances: str = "largest", min_area: float = 0.0
+    ) -> None:
+        if instances not in INSTANCES:
+            raise ConfigError(
+                f"ThresholdBoxes: unknown instances {instances!r}",
+                expected="one of " + ", ".join(INSTANCES),
+                hint=did_you_mean(str(instances), INSTANCES),
+            )
+        self.threshold = _share("threshold", threshold)
+        self.min_area = _share("min_area", min_area)
+        self.instances = instances
+
+    def __call__(self, localization_map: np.ndarray, context: BoxContext) -> Boxes:
+        """Boxes of the map's regions; a region's score is the mean of the map inside it."""
+        labels, boxes, areas = label_components(foreground(localization_map, self.threshold))
+        kept = np.flatnonzero(areas >= self.min_area * labels.size)
+        if self.instances == "largest":
+            kept = kept[:1]
+        sums = np.bincount(labels.ravel(), np.ravel(localization_map), len(areas) + 1)[1:]
+        scores = (sums / areas)[kept]
+        order = np.argsort(-scores, kind="stable")
+        return Boxes(boxes[kept][order], scores[order].astype(np.float32))
+
+
+def _share(name: str, value: float) -> float:
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ConfigError(
+            f"ThresholdBoxes: {name} is {value!r}",
+            expected="a number from 0 to below 1",
+        )
+    return float(value)
