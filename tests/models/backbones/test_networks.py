@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import pytest
 import torch
 import torchvision
@@ -296,6 +297,33 @@ def test_mobilenet_loads_published_weights() -> None:
         last = net(torch.rand(1, 3, 224, 224) * 2 - 1)["last"]
     assert last.shape == (1, 768, 14, 14)
     assert last.isfinite().all()
+
+
+def test_mobilenet_recognises_photos() -> None:
+    """Top-1 among the set's 50 classes without training; a plain script had 65.6 % on all."""
+    from safetensors.torch import load_file
+
+    path = local_mobilenet()
+    photos = path.parents[1] / "tinyimagenet50"
+    if not photos.is_dir():
+        pytest.skip(f"{photos} does not exist")
+    rows = (path.parent / "imagenet1000_classes.txt").read_text().splitlines()
+    index = {row.split(",")[1]: int(row.split(",")[0]) for row in rows}
+    classes = [
+        index[row.split(",")[1]] for row in (photos / "classes.txt").read_text().splitlines()
+    ]
+    labels = (photos / "metadata" / "test" / "class_labels.txt").read_text().splitlines()[::25]
+    files, targets = zip(*(row.split(",") for row in labels), strict=True)
+    photo_arrays = [cv2.imread(str(photos / "images" / file))[..., ::-1].copy() for file in files]
+    images = torch.stack([torch.from_numpy(a).permute(2, 0, 1) for a in photo_arrays])
+    net = MobileNetV1(width=0.75, output_stride=16, pretrained={"file": str(path)}).eval()
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (net.input_mean, net.input_std))
+    fc = load_file(path)
+    with torch.no_grad():
+        pooled = net((F.interpolate(images.float(), size=128, mode="bilinear") - mean) / std)
+        logits = pooled["last"].mean(dim=(2, 3)) @ fc["fc.weight"].T + fc["fc.bias"]
+    right = logits[:, classes].argmax(dim=1) == torch.tensor([int(t) for t in targets])
+    assert right.float().mean() > 0.55
 
 
 def test_mobilenet_of_another_width_says_so() -> None:
