@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
@@ -11,28 +11,31 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, ShapeError, did_you_mean
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
 
 
-class Backbone(nn.Module):
+class Backbone(nn.Module, ABC):
     """A network as an ordered run of named steps.
 
     A subclass holds its layers as attributes named as in the weights that it loads, and lists
-    them in :meth:`steps`. Every step is a feature name. ``canonical`` maps the names shared by
-    all backbones (``stem``, ``pool1..5`` or ``stage1..4``) to steps; ``input`` and ``last`` are
+    them in :meth:`steps`, each module once. Every step is a feature name; every module that
+    answers with one feature map a forward is an insert point. ``canonical`` maps the names shared
+    by all backbones (``stem``, ``pool1..5`` or ``stage1..4``) to steps; ``input`` and ``last`` are
     always there.
 
     Attributes:
         canonical: Shared name -> step name.
+        output_stride: Input pixels for one cell of ``last``, along each side.
         input_mean: Per RGB channel, in grey levels 0..255, of the weights' preprocessing.
         input_std: Likewise.
         wanted: Feature names that :meth:`forward` returns besides ``last``.
     """
 
     canonical: Mapping[str, str] = {}
+    output_stride: int = 1
     input_mean: tuple[float, float, float] = IMAGENET_MEAN
     input_std: tuple[float, float, float] = IMAGENET_STD
 
@@ -46,13 +49,23 @@ class Backbone(nn.Module):
         """(name, module) in running order, without ``input``."""
 
     def forward(self, images: Tensor) -> dict[str, Tensor]:
-        """Images ``(B, 3, H, W)``, normalised, to features ``(B, C, h, w)`` by name."""
+        """Images ``(B, 3, H, W)``, normalised, to features ``(B, C, h, w)`` by name.
+
+        A feature is what leaves its step, whatever was inserted there included.
+
+        Raises:
+            ShapeError: Not a batch of RGB images, or smaller than one cell of ``last``.
+        """
+        self._check_images(images)
         return self._run(images, [("input", self.input), *self.steps()])
 
     def forward_from(self, features: Tensor, point: str) -> dict[str, Tensor]:
-        """Run the steps after ``point`` on ``features``, as :meth:`forward` would."""
+        """Run the steps after ``point`` on ``features``, as :meth:`forward` would.
+
+        Of the wanted features, those after ``point`` are returned.
+        """
         steps = [("input", self.input), *self.steps()]
-        start = [name for name, _ in steps].index(self.step_of(point)) + 1
+        start = self.step_names.index(self.step_of(point)) + 1
         return self._run(features, steps[start:])
 
     def _run(self, x: Tensor, steps: list[tuple[str, nn.Module]]) -> dict[str, Tensor]:
@@ -66,9 +79,31 @@ class Backbone(nn.Module):
         features["last"] = x
         return features
 
+    def _check_images(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != 3:
+            raise ShapeError(
+                f"images of shape {tuple(images.shape)} given to {type(self).__name__}",
+                expected="(batch, 3, height, width)",
+            )
+        height, width = images.shape[-2:]
+        if min(height, width) < self.output_stride:
+            raise ShapeError(
+                f"images of {height} x {width} pixels are too small for {type(self).__name__}",
+                expected=f"at least {self.output_stride} x {self.output_stride}, its output stride",
+                hint="enlarge the images in the pipeline, or choose a smaller output_stride",
+            )
+
+    def _set_output_stride(self, output_stride: int, allowed: Iterable[int]) -> None:
+        if output_stride not in (allowed := tuple(allowed)):
+            raise ConfigError(
+                f"{type(self).__name__} has no output_stride={output_stride!r}",
+                expected="one of " + ", ".join(map(str, allowed)),
+            )
+        self.output_stride = output_stride
+
     def want(self, names: Iterable[str]) -> None:
         """Ask :meth:`forward` for these features too; unknown names are an error."""
-        extra = [name for name in names if name not in (*self.wanted, "last")]
+        extra = [name for name in dict.fromkeys(names) if name not in (*self.wanted, "last")]
         for name in extra:
             self.step_of(name)
         self.wanted = (*self.wanted, *extra)
@@ -89,101 +124,127 @@ class Backbone(nn.Module):
         return ("input", *(name for name, _ in self.steps()))
 
     def step_of(self, name: str) -> str:
-        """The step behind a canonical or own name."""
-        if name == "last":
-            return self.step_names[-1]
-        step = self.canonical.get(name, name)
+        """The step behind a canonical or own name.
+
+        Raises:
+            ConfigError: No step has this name.
+        """
+        step = self._own_name(name)
         if step not in self.step_names:
-            raise self._unknown(name, (*self.canonical, *self.step_names, "last"))
+            raise self._unknown("feature", name, (*self.canonical, *self.step_names, "last"))
         return step
 
-    @cached_property
+    def _own_name(self, point: str) -> str:
+        return self.step_names[-1] if point == "last" else self.canonical.get(point, point)
+
     def _modules_by_point(self) -> dict[str, nn.Module]:
-        # Steps first, then what lies inside them under its dotted name.
+        # Not cached: a module may be replaced later, as SyncBatchNorm replaces BatchNorm.
         points: dict[str, nn.Module] = {"input": self.input, **dict(self.steps())}
-        inner = {id(module) for module in points.values()}
+        in_steps = {id(module) for module in points.values()}
         for name, module in self.named_modules():
-            if name and id(module) not in inner:
+            if name and id(module) not in in_steps:
                 points.setdefault(name, module)
         return points
 
     def module_at(self, point: str) -> nn.Module:
-        """The module whose output is the feature at ``point``."""
-        return self._modules_by_point[self._point_step(point)]
+        """The module whose output is the feature at ``point``.
 
-    def _point_step(self, point: str) -> str:
-        if point == "last":
-            return self.step_names[-1]
-        return self.canonical.get(point, point)
+        Raises:
+            ConfigError: ``point`` is not an insert point.
+        """
+        if point not in self.insert_points:
+            raise self._unknown("insert point", point, self.insert_points)
+        return self._modules_by_point()[self._own_name(point)]
 
     def resolve_points(self, pattern: str) -> tuple[str, ...]:
-        """Insert points that a name or glob means, in running order.
+        """Insert points that a name or glob means, in running order, each module once.
 
-        A glob is matched against full names and against the last dotted part of layers inside a
-        step (``conv*`` finds ``layer1.0.conv2``); canonical names are matched before layer names.
+        A glob without a dot is matched against the last dotted part (``conv*`` finds
+        ``layer1.0.conv2``), one with dots part by part (``blocks.*`` finds every block and
+        nothing inside). Where it matches canonical names, it means these alone.
 
         Raises:
             ConfigError: Nothing matches.
         """
-        names = (*self.canonical, *self.insert_points)
         if not any(c in pattern for c in "*?["):
-            if pattern in names:
-                return (pattern,)
-            raise self._unknown(pattern, names)
-        canonical = [name for name in self.canonical if fnmatchcase(name, pattern)]
-        layers = [
-            name
-            for name in self.insert_points
-            if name not in self.canonical
-            and (fnmatchcase(name, pattern) or fnmatchcase(name.rpartition(".")[2], pattern))
-        ]
-        found = tuple(canonical or layers)
-        if not found:
-            raise self._unknown(pattern, names)
-        return found
+            if pattern not in self.insert_points:
+                raise self._unknown("insert point", pattern, self.insert_points)
+            return (pattern,)
+        matching = [name for name in self.insert_points if _matches(name, pattern)]
+        matching = [name for name in matching if name in self.canonical] or matching
+        if not matching:
+            raise self._unknown("insert point", pattern, self.insert_points)
+        first_names = {self._own_name(name): name for name in reversed(matching)}
+        return tuple(name for name in matching if name in first_names.values())
 
-    def _unknown(self, name: str, names: Iterable[str]) -> ConfigError:
+    def _unknown(self, kind: str, name: str, names: Iterable[str]) -> ConfigError:
         names = tuple(dict.fromkeys(names))
-        return ConfigError(
-            f"{type(self).__name__} has no insert point {name!r}",
-            known=names if len(names) <= 40 else (*self.canonical, "last"),
-            hint=did_you_mean(name, names),
-        )
+        outer = next((step for step in self.step_names if name.startswith(f"{step}.")), None)
+        if kind == "feature" and outer:
+            hint = f"features are taken after whole steps: ask for {outer!r}"
+        else:
+            hint = did_you_mean(name, names)
+        brief = (*self.canonical, *self.step_names, "last")
+        known = names if len(names) <= 60 else brief
+        return ConfigError(f"{type(self).__name__} has no {kind} {name!r}", known=known, hint=hint)
 
     @cached_property
     def insert_points(self) -> dict[str, tuple[int, int]]:
-        """Point -> (channels, stride), for every name whose output is one feature map."""
+        """Point -> (channels, stride), for every name whose output is one feature map.
+
+        Not among them: modules that run more than once in a forward (a block's shared ReLU),
+        and those that answer with anything but a ``(B, C, h, w)`` map larger than one cell.
+        """
         shapes = self._probe()
-        aliases = {name: shapes[step] for name, step in self.canonical.items()}
-        return {**aliases, **shapes, "last": shapes[self.step_names[-1]]}
+        names = {**self.canonical, **{name: name for name in shapes}, "last": self.step_names[-1]}
+        return {name: shapes[own] for name, own in names.items() if own in shapes}
 
     def channels(self) -> dict[str, int]:
         """Point -> channels."""
         return {name: channels for name, (channels, _) in self.insert_points.items()}
 
     def _probe(self, side: int = 512) -> dict[str, tuple[int, int]]:
-        # A run on the meta device costs no arithmetic and touches no weight.
-        shapes: dict[str, tuple[int, int]] = {}
-        names = {id(module): name for name, module in self._modules_by_point.items()}
+        """(channels, stride) of each module that ran once, in the order in which they ended."""
+        modules = self._modules_by_point()
+        names = {id(module): name for name, module in modules.items()}
+        outputs: dict[str, list[object]] = {}
 
         def record(module: nn.Module, _: object, output: object) -> None:
-            if isinstance(output, Tensor) and output.ndim == 4:
-                stride = round(side / output.shape[-1])
-                shapes.setdefault(names[id(module)], (output.shape[1], stride))
+            outputs.setdefault(names[id(module)], []).append(output)
 
-        was_training = self.training
-        self.eval()
-        handles = [m.register_forward_hook(record) for m in self._modules_by_point.values()]
-        meta = {
-            name: tensor.to("meta")
-            for name, tensor in (*self.named_parameters(), *self.named_buffers())
-        }
+        handles = [module.register_forward_hook(record) for module in modules.values()]
         try:
-            image = torch.empty(1, 3, side, side, device="meta")
-            with torch.no_grad():
-                torch.func.functional_call(self, meta, (image,))
+            self._run_on_meta(side)
         finally:
             for handle in handles:
                 handle.remove()
-            self.train(was_training)
-        return shapes
+        maps = {name: seen[0] for name, seen in outputs.items() if len(seen) == 1}
+        return {
+            name: (output.shape[1], round(side / output.shape[-1]))
+            for name, output in maps.items()
+            if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-2:].numel() > 1
+        }
+
+    def _run_on_meta(self, side: int) -> None:
+        # A run on the meta device costs no arithmetic and touches no weight. The modes are kept
+        # module by module: a frozen BatchNorm stays in evaluation mode in a training network.
+        tensors = dict([*self.named_parameters(), *self.named_buffers()])
+        dtypes = (t.dtype for t in tensors.values() if t.is_floating_point())
+        image = torch.empty(1, 3, side, side, device="meta", dtype=next(dtypes, None))
+        modes = [(module, module.training) for module in self.modules()]
+        try:
+            for module, _ in modes:
+                module.training = False
+            with torch.no_grad():
+                meta = {name: tensor.to("meta") for name, tensor in tensors.items()}
+                torch.func.functional_call(self, meta, (image,))
+        finally:
+            for module, training in modes:
+                module.training = training
+
+
+def _matches(name: str, pattern: str) -> bool:
+    parts, globs = name.split("."), pattern.split(".")
+    if len(globs) == 1:
+        return fnmatchcase(parts[-1], pattern)
+    return len(parts) == len(globs) and all(map(fnmatchcase, parts, globs))

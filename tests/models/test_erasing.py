@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wsoltool.errors import ConfigError
+from wsoltool.models.erasing import DropBlock
+from wsoltool.structures import Samples
+
+SAMPLES = Samples(torch.zeros(2, dtype=torch.int64))
+
+
+def test_squares_are_hidden_and_the_rest_is_scaled_up() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(2, 40, 14, 14) + 1
+    out = DropBlock(0.15, 3)(x, SAMPLES)
+    hidden = out == 0
+    assert 0.10 < hidden.float().mean() < 0.16  # a little below 0.15: squares overlap
+    scale = hidden.numel() / (~hidden).sum()
+    assert torch.allclose(out, torch.where(hidden, 0, x * scale), rtol=1e-5)
+    # Every hidden cell lies in a 3 x 3 square that is hidden altogether.
+    whole = -torch.nn.functional.max_pool2d(-hidden.float(), 3, 1)
+    covered = torch.nn.functional.max_pool2d(torch.nn.functional.pad(whole, [2] * 4), 3, 1)
+    assert torch.equal(covered.bool(), hidden)
+    assert not torch.equal(hidden[:, 0], hidden[:, 1])  # each channel draws alone
+
+
+def test_identity_at_test() -> None:
+    x = torch.rand(2, 3, 8, 8)
+    assert DropBlock(0.9, 3).eval()(x, SAMPLES) is x
+
+
+@pytest.mark.parametrize(("probability", "hidden"), [(0.0, 0.0), (1.0, 1.0)])
+def test_extreme_probabilities(probability: float, hidden: float) -> None:
+    x = torch.rand(2, 3, 8, 8) + 1
+    out = DropBlock(probability, 1)(x, SAMPLES)
+    assert (out == 0).float().mean() == hidden
+    if not hidden:
+        assert torch.allclose(out, x)
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(1, 9), st.integers(1, 9), st.sampled_from([1, 3, 5, 7, 21]), st.floats(0.0, 1.0))
+def test_any_map_size(height: int, width: int, block_size: int, probability: float) -> None:
+    x = torch.ones(2, 3, height, width)
+    out = DropBlock(probability, block_size)(x, SAMPLES)
+    assert out.shape == x.shape
+    assert out.isfinite().all()
+
+
+def test_half_precision_does_not_overflow() -> None:
+    x = torch.ones(2, 64, 32, 32, dtype=torch.float16)  # 131,072 cells, float16 ends at 65,504
+    out = DropBlock(0.1, 3)(x, SAMPLES)
+    assert out.dtype == torch.float16
+    assert (out == 0).float().mean() < 0.2
+
+
+def test_torchs_seed_decides() -> None:
+    x = torch.ones(2, 3, 14, 14)
+    outs = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        outs.append(DropBlock(0.2, 3)(x, SAMPLES))
+    assert torch.equal(outs[0], outs[1])
+    assert not torch.equal(outs[0], outs[2])
+
+
+def test_gradient_stops_where_features_are_hidden() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(2, 3, 8, 8, requires_grad=True)
+    out = DropBlock(0.3, 3)(x, SAMPLES)
+    out.sum().backward()
+    assert torch.equal(x.grad == 0, out == 0)
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
+def test_probability_is_checked(probability: float) -> None:
+    with pytest.raises(ConfigError, match="probability"):
+        DropBlock(probability, 3)
+
+
+@pytest.mark.parametrize("block_size", [0, 4, -1])
+def test_block_size_is_checked(block_size: int) -> None:
+    with pytest.raises(ConfigError, match="block_size") as error:
+        DropBlock(0.1, block_size)
+    assert "odd" in str(error.value)

@@ -1,0 +1,40 @@
+"""The core's erasers; those that look for the discriminative part come with their plugins."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torchvision.ops import drop_block2d
+
+from wsoltool.errors import ConfigError
+from wsoltool.models.contracts import Eraser
+from wsoltool.structures import Samples
+
+
+class DropBlock(Eraser):
+    """Hides random squares, drawn for each channel alone (Ghiasi et al., NeurIPS 2018).
+
+    What is left is scaled up so that the mean over the batch stays (arXiv:1810.12890,
+    Algorithm 1). On a map smaller than ``block_size``, the square is the largest odd one that
+    the map holds.
+
+    Args:
+        probability: Share of the cells to hide, roughly: squares may overlap.
+        block_size: Side of a square in cells, odd.
+    """
+
+    def __init__(self, probability: float = 0.1, block_size: int = 7) -> None:
+        super().__init__()
+        if not 0 <= probability <= 1:
+            raise ConfigError(f"DropBlock: probability={probability!r}", expected="0 to 1")
+        if block_size < 1 or block_size % 2 == 0:
+            what = f"DropBlock: block_size={block_size!r}"
+            raise ConfigError(what, expected="an odd number of cells: a square has a centre")
+        self.probability, self.block_size = probability, block_size
+
+    def erase(self, features: Tensor, samples: Samples) -> Tensor:
+        side = min(self.block_size, *features.shape[-2:])
+        side -= 1 - side % 2
+        # The mask is made in float32: in float16 its sum overflows, and all would be hidden.
+        ones = torch.ones_like(features, dtype=torch.float32)
+        return features * drop_block2d(ones, self.probability, side).to(features.dtype)
