@@ -20,6 +20,7 @@ from wsoltool.datasets.creature_backgrounds import (
     colour,
     near,
     paint,
+    paint_polygon,
     ramp,
     texture,
 )
@@ -34,7 +35,9 @@ from wsoltool.datasets.creature_shapes import (
     transform,
 )
 
-COATS = tuple(name for name in TEXTURES)
+COATS = TEXTURES
+BLACK = np.full(3, 10)
+EYES = tuple(oval((x, -0.15), (0.17, 0.2)) for x in (-0.4, 0.4))
 EAR_COLOURS = {
     "round": (60, 40, 35),
     "pointed": (200, 60, 50),
@@ -123,7 +126,7 @@ def pick(rng: Rng, kinds: Sequence[str], class_id: int, bias: float) -> str:
 def paint_coat(rng: Rng, image: np.ndarray, shape: Figure, kind: str) -> None:
     """Texture and rounded shading on trunk, legs and tail."""
     base = colour(rng)
-    cover = ramp(texture(rng, kind, len(image), (0.8, 2.0)), [base, near(rng, base, 130)])
+    cover = ramp(texture(rng, kind, len(image), (0.8, 2.0)), [base, near(rng, base, 75)])
     paint(image, shape.trunk, shade(cover, shape.trunk))
 
 
@@ -131,17 +134,14 @@ def paint_head(
     rng: Rng, image: np.ndarray, creature: Creature, shape: Figure, class_id: int
 ) -> None:
     """Ears, face, marking and eyes."""
-    size, (ear_kind, face_kind) = len(image), KINDS[class_id]
+    ear_kind, face_kind = KINDS[class_id]
     face = FACES[face_kind]
     cover = np.empty_like(image)
-    cover[:] = near(rng, np.array(EAR_COLOURS[ear_kind]), 18)
-    marking = fill(size, [transform(face.marking, creature.head)])
-    eyes = fill(
-        size, [transform(oval((x, -0.15), (0.17, 0.2)), creature.head) for x in (-0.4, 0.4)]
-    )
-    for mask, tone in ((shape.face, face.base), (marking & shape.face, face.mark)):
-        cover[mask > 0] = near(rng, np.array(tone), 18)
-    cover[eyes > 0] = 10
+    cover[:] = near(rng, face.base, 18)
+    paint_polygon(cover, transform(face.marking, creature.head), near(rng, face.mark, 18))
+    for eye in EYES:
+        paint_polygon(cover, transform(eye, creature.head), BLACK)
+    cover[(shape.ears & ~shape.face) > 0] = near(rng, EAR_COLOURS[ear_kind], 18)
     paint(image, shape.head, shade(cover, shape.head))
 
 
