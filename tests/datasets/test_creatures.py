@@ -23,7 +23,7 @@ from wsoltool.datasets.creature_drawing import (
     paint_head,
     pick,
 )
-from wsoltool.datasets.creature_shapes import lay_out
+from wsoltool.datasets.creature_shapes import EARS, HEAD_REACH, ears, lay_out, reach
 from wsoltool.datasets.creatures import Creatures
 from wsoltool.errors import ConfigError, SupervisionError
 
@@ -181,13 +181,18 @@ class TestClassCue:
         assert not differs[~allowed].any()
         assert differs[shapes[0].head > 0].mean() > 0.3
 
-    def test_every_head_stays_within_its_reach(self):
-        (creature,) = lay_out(np.random.default_rng(5), 96, 1)
-        radius = np.sqrt(abs(np.linalg.det(creature.head[:, :2])))
-        for class_id in range(20):
-            ys, xs = np.nonzero(figure(creature, class_id, 96).head)
-            away = np.hypot(xs - creature.head[0, 2], ys - creature.head[1, 2])
-            assert away.max() <= 1.75 * radius + 1
+    @pytest.mark.parametrize("kind", EARS)
+    def test_ears_stay_within_the_head_s_reach(self, kind):
+        farthest = max(np.hypot(*ear.T).max() for ear in ears(kind))
+        assert 1.5 < farthest < HEAD_REACH
+
+    def test_a_creature_stays_in_its_place(self):
+        for seed in range(100):
+            for creature in lay_out(np.random.default_rng(seed), 96, 4):
+                low, high = (corner.round(6) for corner in reach(creature))
+                assert (low // 48 == high // 48).all()
+                assert low.min() >= 0
+                assert high.max() <= 95
 
     def test_all_pairs_of_heads_differ_clearly(self):
         (creature,) = lay_out(np.random.default_rng(5), 96, 1)

@@ -18,7 +18,7 @@ Rng = np.random.Generator
 Polygon = np.ndarray  # (n, 2) float xy
 
 EARS = ("round", "pointed", "long", "horned")
-HEAD_REACH = 1.75  # of the ears' tips, in head radii
+HEAD_REACH = 1.8  # of the ears' tips, in head radii
 HEAD_AREA = 3.7  # of face and ears, in squared head radii
 HEAD_SHARE = (0.19, 0.25)  # of the creature's area
 BOX_SHARE = (0.09, 0.65)  # of its place's area, before the ears are known
