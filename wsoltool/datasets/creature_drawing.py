@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +18,6 @@ from wsoltool.datasets.creature_backgrounds import (
     BACKGROUNDS,
     TEXTURES,
     background,
-    colour,
     near,
     paint,
     paint_polygon,
@@ -35,7 +35,12 @@ from wsoltool.datasets.creature_shapes import (
     transform,
 )
 
-COATS = TEXTURES
+Kind = TypeVar("Kind")
+Colour = tuple[int, int, int]
+Coat = tuple[str, Colour]
+
+TINTS = ((175, 130, 85), (90, 115, 160), (105, 140, 80), (170, 100, 125))
+COATS: tuple[Coat, ...] = tuple((TEXTURES[c % 5], TINTS[c % 4]) for c in range(20))
 BLACK = np.full(3, 10)
 EYES = tuple(oval((x, -0.15), (0.17, 0.2)) for x in (-0.4, 0.4))
 EAR_COLOURS = {
@@ -50,8 +55,8 @@ EAR_COLOURS = {
 class Face:
     """A face's colours and its marking, drawn in the head's frame."""
 
-    base: tuple[int, int, int]
-    mark: tuple[int, int, int]
+    base: Colour
+    mark: Colour
     marking: Polygon
 
 
@@ -117,16 +122,18 @@ def draw(
     return photograph(rng, image)
 
 
-def pick(rng: Rng, kinds: Sequence[str], class_id: int, bias: float) -> str:
+def pick(rng: Rng, kinds: Sequence[Kind], class_id: int, bias: float) -> Kind:
     """The class's own kind with probability ``bias``, else any."""
     tied, free = rng.random() < bias, int(rng.integers(len(kinds)))
     return kinds[class_id % len(kinds) if tied else free]
 
 
-def paint_coat(rng: Rng, image: np.ndarray, shape: Figure, kind: str) -> None:
-    """Texture and rounded shading on trunk, legs and tail."""
-    base = colour(rng)
-    cover = ramp(texture(rng, kind, len(image), (0.8, 2.0)), [base, near(rng, base, 75)])
+def paint_coat(rng: Rng, image: np.ndarray, shape: Figure, coat: Coat) -> None:
+    """Texture in two related colours, and rounded shading, on trunk, legs and tail."""
+    pattern, tint = coat
+    base = near(rng, tint, 30) + rng.uniform(-40, 40)
+    levels = texture(rng, pattern, len(image), (0.8, 2.0))
+    cover = ramp(levels, [base, near(rng, base, 75)])
     paint(image, shape.trunk, shade(cover, shape.trunk))
 
 

@@ -8,11 +8,12 @@ and those stay within ``HEAD_REACH`` head radii of the head's centre.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 Rng = np.random.Generator
 Polygon = np.ndarray  # (n, 2) float xy
@@ -60,10 +61,10 @@ def rotation(degrees: float, mirrored: bool = False) -> np.ndarray:
     return np.array([[sign * cos, -sign * sin, 0.0], [sin, cos, 0.0]])
 
 
-def oval(centre: Sequence[float], radii: Sequence[float], power: float = 2.0) -> Polygon:
+def oval(centre: ArrayLike, radii: ArrayLike, power: float = 2.0) -> Polygon:
     """A superellipse; ``power`` 2 is an ellipse, more is boxier."""
     unit = CIRCLE if power == 2 else np.sign(CIRCLE) * np.abs(CIRCLE) ** (2 / power)
-    return unit * radii + centre
+    return unit * np.asarray(radii) + np.asarray(centre)
 
 
 def strip(spine: Polygon, widths: np.ndarray) -> Polygon:
