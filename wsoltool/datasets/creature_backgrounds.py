@@ -11,6 +11,7 @@ from functools import cache
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 from wsoltool.datasets.creature_shapes import (
     Polygon,
@@ -26,6 +27,9 @@ from wsoltool.datasets.creature_shapes import (
 TABLE_SIDE = 256
 TEXTURES = ("clouds", "stripes", "spots", "blotches", "grain")
 BACKGROUNDS = ("gradient", "clouds", "patches", "lines", "leaves", "stones")
+
+ROOT, TIP, BELLY = np.zeros(2), np.array([1.0, 0.0]), np.array([0.5, 1.0])
+LEAF = np.concatenate([bend(ROOT, BELLY, TIP), bend(TIP, BELLY * (1, -1), ROOT)])
 
 
 @cache
@@ -77,21 +81,26 @@ def texture(rng: Rng, name: str, size: int, zoom: tuple[float, float] = (0.6, 1.
 
 
 def colour(rng: Rng) -> np.ndarray:
-    """``(3,)`` float RGB of any hue, neither black nor white."""
-    return rng.uniform(35, 225, 3)
+    """``(3,)`` float RGB, muted: faces alone are vivid, and black or white."""
+    return rng.uniform(70, 190) + rng.uniform(-35, 35, 3)
 
 
-def near(rng: Rng, base: np.ndarray, spread: float) -> np.ndarray:
+def near(rng: Rng, base: ArrayLike, spread: float) -> np.ndarray:
     """A colour that differs from ``base`` by up to ``spread`` a channel."""
-    return np.clip(base + rng.uniform(-spread, spread, 3), 0, 255)
+    return (np.asarray(base) + rng.uniform(-spread, spread, 3)).clip(0, 255)
+
+
+@cache
+def ramp_weights(count: int) -> np.ndarray:
+    """``(256, count)`` share of every colour at every grey level."""
+    stops = np.linspace(0, 255, count)
+    return np.stack([np.interp(np.arange(256), stops, row) for row in np.eye(count)], axis=1)
 
 
 def ramp(levels: np.ndarray, colours: Sequence[np.ndarray]) -> np.ndarray:
     """Grey levels ``(H, W)`` uint8 to colours: the first at 0, the last at 255."""
-    stops = np.linspace(0, 255, len(colours))
-    channels = np.stack(colours, axis=1)
-    lut = np.stack([np.interp(np.arange(256), stops, channel) for channel in channels], axis=1)
-    return cv2.LUT(cv2.merge([np.ascontiguousarray(levels)] * 3), lut.astype(np.uint8)[None])
+    table = (ramp_weights(len(colours)) @ np.stack(colours)).astype(np.uint8)
+    return cv2.LUT(cv2.merge([np.ascontiguousarray(levels)] * 3), table[None])
 
 
 def paint(image: np.ndarray, mask: np.ndarray, cover: np.ndarray) -> None:
@@ -126,7 +135,7 @@ def clouds(rng: Rng, size: int) -> np.ndarray:
 def patches(rng: Rng, size: int) -> np.ndarray:
     """A patchwork of related colours, turned."""
     cells = int(rng.integers(4, 9))
-    quilt = np.clip(colour(rng) + rng.uniform(-80, 80, (cells, cells, 3)), 0, 255)
+    quilt = np.clip(colour(rng) + rng.uniform(-40, 40, (cells, cells, 3)), 0, 255)
     turn = rotation(rng.uniform(0, 90)) * (size / cells)
     turn[:, 2] = rng.uniform(0, size, 2)
     return cv2.warpAffine(
@@ -153,17 +162,10 @@ def leaves(rng: Rng, size: int) -> np.ndarray:
     """Many leaves of one family of colours, turned any way."""
     image, base = clouds(rng, size), colour(rng)
     for degrees in rng.uniform(0, 360, int(rng.integers(14, 30))):
-        blade = leaf(size * rng.uniform(0.1, 0.26), rng.uniform(0.3, 0.6))
-        blade = transform(blade, rotation(degrees)) + rng.uniform(0, size, 2)
-        paint_polygon(image, blade, near(rng, base, 60))
+        length, slimness = size * rng.uniform(0.1, 0.26), rng.uniform(0.3, 0.6)
+        blade = transform(LEAF * (length, slimness * length), rotation(degrees))
+        paint_polygon(image, blade + rng.uniform(0, size, 2), near(rng, base, 45))
     return image
-
-
-def leaf(length: float, slim: float) -> Polygon:
-    """A leaf from the origin along +x; ``slim`` is width over length."""
-    root, tip = np.zeros(2), np.array([length, 0.0])
-    belly = np.array([length / 2, slim * length])
-    return np.concatenate([bend(root, belly, tip, 6), bend(tip, belly * (1, -1), root, 6)])
 
 
 def stones(rng: Rng, size: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -17,9 +18,9 @@ from wsoltool.datasets.creature_backgrounds import (
     BACKGROUNDS,
     TEXTURES,
     background,
-    colour,
     near,
     paint,
+    paint_polygon,
     ramp,
     texture,
 )
@@ -34,7 +35,14 @@ from wsoltool.datasets.creature_shapes import (
     transform,
 )
 
-COATS = tuple(name for name in TEXTURES)
+Kind = TypeVar("Kind")
+Colour = tuple[int, int, int]
+Coat = tuple[str, Colour]
+
+TINTS = ((175, 130, 85), (90, 115, 160), (105, 140, 80), (170, 100, 125))
+COATS: tuple[Coat, ...] = tuple((TEXTURES[c % 5], TINTS[c % 4]) for c in range(20))
+BLACK = np.full(3, 10)
+EYES = tuple(oval((x, -0.15), (0.17, 0.2)) for x in (-0.4, 0.4))
 EAR_COLOURS = {
     "round": (60, 40, 35),
     "pointed": (200, 60, 50),
@@ -47,8 +55,8 @@ EAR_COLOURS = {
 class Face:
     """A face's colours and its marking, drawn in the head's frame."""
 
-    base: tuple[int, int, int]
-    mark: tuple[int, int, int]
+    base: Colour
+    mark: Colour
     marking: Polygon
 
 
@@ -114,16 +122,18 @@ def draw(
     return photograph(rng, image)
 
 
-def pick(rng: Rng, kinds: Sequence[str], class_id: int, bias: float) -> str:
+def pick(rng: Rng, kinds: Sequence[Kind], class_id: int, bias: float) -> Kind:
     """The class's own kind with probability ``bias``, else any."""
     tied, free = rng.random() < bias, int(rng.integers(len(kinds)))
     return kinds[class_id % len(kinds) if tied else free]
 
 
-def paint_coat(rng: Rng, image: np.ndarray, shape: Figure, kind: str) -> None:
-    """Texture and rounded shading on trunk, legs and tail."""
-    base = colour(rng)
-    cover = ramp(texture(rng, kind, len(image), (0.8, 2.0)), [base, near(rng, base, 130)])
+def paint_coat(rng: Rng, image: np.ndarray, shape: Figure, coat: Coat) -> None:
+    """Texture in two related colours, and rounded shading, on trunk, legs and tail."""
+    pattern, tint = coat
+    base = near(rng, tint, 30) + rng.uniform(-40, 40)
+    levels = texture(rng, pattern, len(image), (0.8, 2.0))
+    cover = ramp(levels, [base, near(rng, base, 75)])
     paint(image, shape.trunk, shade(cover, shape.trunk))
 
 
@@ -131,17 +141,14 @@ def paint_head(
     rng: Rng, image: np.ndarray, creature: Creature, shape: Figure, class_id: int
 ) -> None:
     """Ears, face, marking and eyes."""
-    size, (ear_kind, face_kind) = len(image), KINDS[class_id]
+    ear_kind, face_kind = KINDS[class_id]
     face = FACES[face_kind]
     cover = np.empty_like(image)
-    cover[:] = near(rng, np.array(EAR_COLOURS[ear_kind]), 18)
-    marking = fill(size, [transform(face.marking, creature.head)])
-    eyes = fill(
-        size, [transform(oval((x, -0.15), (0.17, 0.2)), creature.head) for x in (-0.4, 0.4)]
-    )
-    for mask, tone in ((shape.face, face.base), (marking & shape.face, face.mark)):
-        cover[mask > 0] = near(rng, np.array(tone), 18)
-    cover[eyes > 0] = 10
+    cover[:] = near(rng, face.base, 18)
+    paint_polygon(cover, transform(face.marking, creature.head), near(rng, face.mark, 18))
+    for eye in EYES:
+        paint_polygon(cover, transform(eye, creature.head), BLACK)
+    cover[(shape.ears & ~shape.face) > 0] = near(rng, EAR_COLOURS[ear_kind], 18)
     paint(image, shape.head, shade(cover, shape.head))
 
 

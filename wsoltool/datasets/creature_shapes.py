@@ -8,20 +8,26 @@ and those stay within ``HEAD_REACH`` head radii of the head's centre.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 Rng = np.random.Generator
 Polygon = np.ndarray  # (n, 2) float xy
 
 EARS = ("round", "pointed", "long", "horned")
-HEAD_REACH = 1.75
+HEAD_REACH = 1.8  # of the ears' tips, in head radii
 HEAD_AREA = 3.7  # of face and ears, in squared head radii
 HEAD_SHARE = (0.19, 0.25)  # of the creature's area
-BOX_SHARE = (0.11, 0.72)  # of its place's area, before the ears are known
+BOX_SHARE = (0.09, 0.65)  # of its place's area, before the ears are known
+
+ANGLES = np.arange(24) * (2 * np.pi / 24)
+CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)
+ALONG = np.linspace(0, 1, 9)  # a curve's parameter
+BEZIER = np.stack([(1 - ALONG) ** 2, 2 * ALONG * (1 - ALONG), ALONG**2], axis=1)
 
 
 @dataclass(frozen=True)
@@ -55,27 +61,25 @@ def rotation(degrees: float, mirrored: bool = False) -> np.ndarray:
     return np.array([[sign * cos, -sign * sin, 0.0], [sin, cos, 0.0]])
 
 
-def oval(
-    centre: Sequence[float], radii: Sequence[float], power: float = 2.0, points: int = 24
-) -> Polygon:
+def oval(centre: ArrayLike, radii: ArrayLike, power: float = 2.0) -> Polygon:
     """A superellipse; ``power`` 2 is an ellipse, more is boxier."""
-    angles = np.arange(points) * (2 * np.pi / points)
-    circle = np.stack([np.cos(angles), np.sin(angles)], axis=1)
-    return np.asarray(centre) + radii * np.sign(circle) * np.abs(circle) ** (2 / power)
+    unit = CIRCLE if power == 2 else np.sign(CIRCLE) * np.abs(CIRCLE) ** (2 / power)
+    return unit * np.asarray(radii) + np.asarray(centre)
 
 
 def strip(spine: Polygon, widths: np.ndarray) -> Polygon:
     """A band along ``spine`` ``(n, 2)`` with the given width at each of its points."""
-    along = np.gradient(spine, axis=0)
-    across = along[:, ::-1] * (-0.5, 0.5) / np.linalg.norm(along, axis=1, keepdims=True)
-    across *= np.asarray(widths)[:, None]
+    along = np.empty_like(spine)
+    along[0], along[-1] = spine[1] - spine[0], spine[-1] - spine[-2]
+    along[1:-1] = spine[2:] - spine[:-2]
+    half = 0.5 * widths / np.hypot(along[:, 0], along[:, 1])
+    across = along[:, ::-1] * (-1, 1) * half[:, None]
     return np.concatenate([spine + across, (spine - across)[::-1]])
 
 
-def bend(start: Polygon, control: Polygon, end: Polygon, points: int = 9) -> Polygon:
-    """Points on a quadratic Bézier curve."""
-    t = np.linspace(0, 1, points)[:, None]
-    return (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+def bend(start: Polygon, control: Polygon, end: Polygon) -> Polygon:
+    """``(9, 2)`` points on a quadratic Bézier curve."""
+    return BEZIER @ np.stack([start, control, end])
 
 
 def legs(rng: Rng, half_height: float) -> list[Polygon]:
@@ -93,11 +97,9 @@ def legs(rng: Rng, half_height: float) -> list[Polygon]:
 def tail(rng: Rng, half_height: float) -> Polygon:
     """A bent tail, thin or bushy, hanging or raised."""
     start = np.array([-0.42, -0.3 * half_height])
-    tip = start + (-rng.uniform(0.2, 0.5), rng.uniform(-0.55, 0.4))
-    control = start + (-rng.uniform(0.1, 0.45), rng.uniform(-0.35, 0.35))
-    t = np.linspace(0, 1, 9)
-    bushy = rng.uniform(0.0, 0.17) * np.sin(np.pi * t**1.3)
-    return strip(bend(start, control, tip), 0.09 - 0.06 * t + bushy)
+    tip, control = start + rng.uniform([(-0.5, -0.55), (-0.45, -0.35)], [(-0.2, 0.4), (-0.1, 0.35)])
+    bushy = rng.uniform(0.0, 0.17) * np.sin(np.pi * ALONG**1.3)
+    return strip(bend(start, control, tip), 0.09 - 0.06 * ALONG + bushy)
 
 
 def neck(rng: Rng, half_height: float, radius: float) -> tuple[Polygon, np.ndarray]:
@@ -164,14 +166,14 @@ def lay_out(rng: Rng, size: int, count: int) -> tuple[Creature, ...]:
 def ears(kind: str) -> list[Polygon]:
     """The two ears in the head's frame."""
     if kind == "round":
-        ear = oval((0.78, -0.82), (0.5, 0.5), points=16)
+        ear = oval((0.78, -0.82), (0.5, 0.5))
     elif kind == "pointed":
         ear = np.array([[0.1, -0.8], [0.95, -1.42], [1.0, -0.2]])
     elif kind == "long":
-        ear = transform(oval((0, -1.0), (0.24, 0.66), points=16), rotation(16))
+        ear = transform(oval((0, -1.0), (0.3, 0.66)), rotation(16))
     else:
         spine = np.array([[0.55, -0.6], [1.15, -0.75], [1.3, -1.15]])
-        ear = strip(spine, np.array([0.5, 0.4, 0.12]))
+        ear = strip(spine, np.array([0.6, 0.5, 0.16]))
     return [ear, ear * (-1, 1)]
 
 

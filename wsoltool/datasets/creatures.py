@@ -23,8 +23,8 @@ class Creatures(LocalizationDataset):
     """Textured creatures on cluttered backgrounds, with exact boxes, masks and head boxes.
 
     The object is the whole creature: trunk, legs, tail and head. Its class shows in the head alone
-    (ears and face), a fifth of its area; coat, pose, size and background are drawn without
-    looking at the class. A network trained on the labels therefore looks at heads, and a box
+    (ears and face), a fifth of its area; coat, pose, size and background ignore it unless a bias
+    asks otherwise. A network trained on the labels therefore looks at heads, and a box
     around what it looked at misses the creature: the failure that WSOL methods are about.
 
     Every image follows from ``seed``, ``split`` and its index alone; no file is read. A longer set
@@ -39,8 +39,8 @@ class Creatures(LocalizationDataset):
         seed: Of the whole set, in ``[0, 2**32)``.
         instances: Creatures in an image: a number, or the (smallest, largest) one.
         background_bias: Probability in [0, 1] that the kind of background goes with the class.
-        coat_bias: Probability in [0, 1] that the coat's pattern goes with the class: a weak second
-            cue, for methods that hide the strongest one.
+        coat_bias: Probability in [0, 1] that the coat's pattern and tint go with the class: a
+            second cue, all over the body, for methods that hide the strongest one.
         multi_label: Creatures of one image differ in class, and labels are multi-hot; otherwise
             all are of the image's class.
         pipeline: Transforms, see :class:`LocalizationDataset`.
