@@ -79,7 +79,7 @@ def test_classes_must_be_the_same():
     first = split("train-weaksup", classes=("cat", "dog"))
     check_classes([first, split("test", classes=["cat", "dog"])])
     check_classes([])
-    with pytest.raises(DataError, match="label 1 is 'dog' in train-weaksup .* and 'emu' in test"):
+    with pytest.raises(DataError, match=r"label 1 is 'dog' in train-weaksup .* and 'emu' in test"):
         check_classes([first, split("test", classes=("cat", "emu"))])
     with pytest.raises(DataError, match=r"label 1 is 'dog' .* no class in test \(1 classes\)"):
         check_classes([first, split("test", classes=("cat",))])

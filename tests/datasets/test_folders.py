@@ -36,7 +36,7 @@ def test_classes_and_images_are_sorted(root):
 
 def test_class_folders_directly_below_the_root(root):
     dataset = ImageFolders("train-weaksup", str(root / "train"))
-    assert list(dataset.image_ids)[0] == "cat/1.jpeg"
+    assert dataset.image_ids[0] == "cat/1.jpeg"
 
 
 def test_boxes_are_needed_to_score(root):

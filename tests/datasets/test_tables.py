@@ -59,7 +59,7 @@ def test_irregular_lines_are_named(tmp_path, text, line, what):
 def test_entries_that_are_no_integers_are_named(tmp_path, entry):
     path = tmp_path / "t.txt"
     path.write_text(f"a,1,2\nb,1,{entry}\n")
-    with pytest.raises(DataError, match="y is .* not a usable integer") as caught:
+    with pytest.raises(DataError, match=r"y is .* not a usable integer") as caught:
         Table(path, FIELDS).integers("x", "y")
     assert caught.value.at == f"{path}:2"
 
