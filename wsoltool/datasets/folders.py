@@ -64,8 +64,7 @@ class ImageFolders(ImageFiles):
             names = list(classes)
         self.skipped: Counter[str] = Counter()
         found = [_images_below(class_root / name, self.skipped) for name in names]
-        if self.skipped:
-            _report_skipped(self.skipped, class_root)
+        _report_unused(self.skipped, class_root)
         counts = [len(paths) for paths in found]
         super().__init__(
             split,
@@ -153,10 +152,13 @@ def _images_below(folder: Path, skipped: Counter[str]) -> list[Path]:
     return sorted(images)
 
 
-def _report_skipped(skipped: Counter[str], root: Path) -> None:
-    logger.warning(
-        "%s: skipped %d files that are not images: %s", root, skipped.total(), _listing(skipped)
-    )
+def _report_unused(skipped: Counter[str], root: Path) -> None:
+    if skipped:
+        count = skipped.total()
+        logger.warning("%s: skipped %d files of other kinds: %s", root, count, _listing(skipped))
+    stray = sum(p.suffix.lower() in EXTENSIONS and p.name[0] != "." for p in root.iterdir())
+    if stray:
+        logger.warning("%s: %d images lie beside the class folders and are not used", root, stray)
 
 
 def _listing(extensions: Counter[str]) -> str:

@@ -114,7 +114,7 @@ def _png_ends(data: bytes) -> bool:
     if data.endswith(_PNG_END):
         return True
     position = len(_PNG_START)
-    while position + 8 <= len(data):
+    while position + 12 <= len(data):
         if data[position + 4 : position + 8] == b"IEND":
             return True
         position += 12 + int.from_bytes(data[position : position + 4], "big")

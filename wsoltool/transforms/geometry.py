@@ -21,7 +21,7 @@ def parse_size(size: int | tuple[int, int], owner: object) -> Size:
     Raises:
         ConfigError: Not one or two positive integers.
     """
-    sides = (size, size) if isinstance(size, int) else tuple(size)
+    sides = tuple(size) if isinstance(size, list | tuple) else (size, size)
     if len(sides) != 2 or not all(type(side) is int and side > 0 for side in sides):
         raise ConfigError(
             f"{type(owner).__name__}: size is {size!r}",
