@@ -157,6 +157,7 @@ def check_loss(
             value = loss(logits, samples)
         require_shape("the loss", value, ())
         require_finite("the loss", value)
+        require(value.requires_grad, "the loss has no gradient by the logits")
         (gradient,) = torch.autograd.grad(value, logits)
         require_finite("the loss's gradient", gradient)
         probabilities = loss.probabilities(logits)
