@@ -38,6 +38,12 @@ def test_single_view_is_resize_then_minmax():
     assert torch.equal(fused, minmax_normalize(resize_maps(maps, (9, 8))))
 
 
+def test_interpolation_is_the_one_asked_for():
+    maps = torch.randn(2, 5, 5)
+    fused = SingleView(interpolation="bicubic").fuse([ViewMaps(View(), {"cam": maps})], (15, 15))
+    assert torch.equal(fused, minmax_normalize(resize_maps(maps, (15, 15), "bicubic")))
+
+
 @pytest.mark.parametrize(
     ("branches", "normalize", "expected"),
     [

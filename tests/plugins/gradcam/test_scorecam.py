@@ -96,6 +96,29 @@ def test_batches_are_full_and_do_not_change_the_result():
         torch.testing.assert_close(maps, expected)
 
 
+def test_every_image_is_scored_by_its_own_classes():
+    images, class_ids = torch.rand(3, 3, 4, 4), [[0, 1], [1, 1], [1, 0]]
+    together, _ = scorecam(images, class_ids)
+    for i in range(3):
+        alone, _ = scorecam(images[i : i + 1], class_ids[i : i + 1])
+        torch.testing.assert_close(alone, together[i : i + 1])
+    assert not torch.allclose(together[0, 0], together[0, 1])
+
+
+def test_the_head_gets_every_feature_that_it_taps(tiny_backbone):
+    class Head(SumHead):
+        taps = ("pool1", "last")
+
+        def logits(self, features):
+            return sum(features[tap].mean(dim=(2, 3))[:, :2] for tap in self.taps)
+
+    images, class_ids = torch.randn(1, 3, 6, 6), torch.tensor([[1]])
+    with torch.no_grad():
+        features = tiny_backbone(images)  # the backbone was not told what the head taps
+        maps = ScoreCAM().maps(tiny_backbone, Head(), images, features, class_ids)["cam"]
+    assert maps.any()
+
+
 def test_a_constant_channel_is_left_out_and_costs_nothing():
     images = torch.zeros(1, 3, 1, 2)
     images[0, 0] = torch.tensor([[1.0, 3.0]])
@@ -103,9 +126,10 @@ def test_a_constant_channel_is_left_out_and_costs_nothing():
     maps, batches = scorecam(images, [[0]])
     assert batches == [1]
     torch.testing.assert_close(maps, torch.tensor([[[[1.0, 3.0]]]]))
-    maps, batches = scorecam(torch.ones(1, 3, 2, 2), [[0]])
-    assert batches == []
-    assert torch.equal(maps, torch.zeros(1, 1, 2, 2))
+    for options in ({}, {"max_channels": 1}):
+        maps, batches = scorecam(torch.ones(1, 3, 2, 2), [[0]], **options)
+        assert batches == []
+        assert torch.equal(maps, torch.zeros(1, 1, 2, 2))
 
 
 def test_max_channels_keeps_the_most_varying_of_each_image():
