@@ -68,6 +68,7 @@ class MapFusion(Fusion):
 
     def _fuse_view(self, view_maps: ViewMaps, size: Size) -> Tensor:
         branches, how = self._choose(view_maps.branches)
+        resized: Iterable[Tensor]
         resized = (resize_maps(b.float(), size, self.interpolation) for b in branches)
         if self.normalize_branches:
             resized = map(minmax_normalize, resized)

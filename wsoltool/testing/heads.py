@@ -59,7 +59,7 @@ def _check_head_training(head: CAMHead, features: dict[str, Tensor], samples: Sa
     for name, value in losses.items():
         require(value.ndim == 0, f"{name} is not a scalar but {tuple(value.shape)}")
         require_finite(name, value)
-    total = sum(value for name, value in losses.items() if "loss" in name)
+    total = torch.stack([value for name, value in losses.items() if "loss" in name]).sum()
     parameters = [p for p in head.parameters() if p.requires_grad]
     if parameters:
         require(total.requires_grad, "the losses have no gradient by the head's parameters")
@@ -110,8 +110,9 @@ def check_map_source(
         image_size: H, W of the images.
     """
     require(isinstance(source, MapSource), f"{type(source).__name__} is no MapSource")
-    backbone.eval(), head.eval()
-    backbone.zero_grad(), head.zero_grad()
+    for module in (backbone, head):
+        module.eval()
+        module.zero_grad()
     images = torch.randn(2, 3, *image_size)
     with torch.no_grad(), backbone.also((*head.taps, *source.features)):
         features = backbone(images)
@@ -157,6 +158,7 @@ def check_loss(
             value = loss(logits, samples)
         require_shape("the loss", value, ())
         require_finite("the loss", value)
+        require(value.requires_grad, "the loss has no gradient by the logits")
         (gradient,) = torch.autograd.grad(value, logits)
         require_finite("the loss's gradient", gradient)
         probabilities = loss.probabilities(logits)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -60,8 +61,9 @@ def check_eraser(
         with Unchanged({"features": features, "labels": samples.labels}, eraser):
             require(torch.equal(eraser(features, samples), features), "it changes test features")
         eraser.train()
-        _check_passes_gradient(lambda x, s=samples: eraser(x, s), features)
-        _check_repeats(lambda f=features, s=samples: eraser(f, s))
+        with Unchanged({"labels": samples.labels}):
+            _check_passes_gradient(partial(eraser, samples=samples), features)
+            _check_repeats(partial(eraser, features, samples))
 
 
 @seeded
@@ -86,7 +88,7 @@ def check_batch_augmentation(
         require(isinstance(new, Samples) and len(new) == 4, "the samples were lost")
         shapes = ((4,), (4, num_classes))
         require(tuple(new.labels.shape) in shapes, f"labels of shape {tuple(new.labels.shape)}")
-        _check_repeats(lambda i=images, s=samples: augmentation(i, s)[0])
+        _check_repeats(partial(_augmented, augmentation, images, samples))
 
 
 def _check_passes_gradient(function: Callable[[Tensor], Tensor], features: Tensor) -> None:
@@ -97,6 +99,10 @@ def _check_passes_gradient(function: Callable[[Tensor], Tensor], features: Tenso
     require(out.requires_grad, "the output in training has no gradient by the features")
     (gradient,) = torch.autograd.grad(out.sum(), leaf)
     require_finite("the gradient by the features", gradient)
+
+
+def _augmented(augmentation: BatchAugmentation, images: Tensor, samples: Samples) -> Tensor:
+    return augmentation(images, samples)[0]
 
 
 def _check_repeats(function: Callable[[], Tensor]) -> None:

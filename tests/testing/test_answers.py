@@ -1,0 +1,135 @@
+import numpy as np
+import pytest
+import torch
+
+from wsoltool.models.contracts import BoxExtractor, Fusion
+from wsoltool.models.fusion import SingleView
+from wsoltool.structures import Boxes, View
+from wsoltool.testing import check_box_extractor, check_fusion
+
+
+class NoViews(SingleView):
+    def views(self):
+        return ()
+
+
+class NoScores(SingleView):
+    def views(self):
+        return (View(scores=False),)
+
+
+class RawMaps(SingleView):
+    def fuse(self, maps, size):
+        return super().fuse(maps, size) * 2
+
+
+class Half(SingleView):
+    def fuse(self, maps, size):
+        return super().fuse(maps, size).half()
+
+
+class WrongSize(SingleView):
+    def fuse(self, maps, size):
+        return super().fuse(maps, (size[1], size[0]))
+
+
+class OnesWhenConstant(SingleView):
+    def fuse(self, maps, size):
+        fused = super().fuse(maps, size)
+        return fused if fused.any() else torch.ones_like(fused)
+
+
+class InPlace(SingleView):
+    def fuse(self, maps, size):
+        for one in maps[0].branches.values():
+            one.mul_(2)
+        return super().fuse(maps, size)
+
+
+@pytest.mark.parametrize(
+    ("fusion", "breach"),
+    [
+        (object(), "no Fusion"),
+        (NoViews(), "no View"),
+        (NoScores(), "class scores"),
+        (RawMaps(), r"leaves \[0, 1\]"),
+        (Half(), "float32"),
+        (WrongSize(), "shape"),
+        (OnesWhenConstant(), "constant maps"),
+        (InPlace(), "changed in place"),
+    ],
+)
+def test_breaches_of_a_fusion_are_named(fusion, breach):
+    with pytest.raises(AssertionError, match=breach):
+        check_fusion(fusion)
+
+
+def test_a_fusion_may_keep_the_contract():
+    assert isinstance(SingleView(), Fusion)
+    check_fusion(SingleView())
+
+
+class Extractor(BoxExtractor):
+    """One box round the positive pixels, spoiled by ``change`` before it is answered."""
+
+    def __init__(self, change=lambda boxes: boxes):
+        self.change = change
+
+    def __call__(self, localization_map, context):
+        ys, xs = np.nonzero(localization_map > 0.5)
+        if not len(ys):
+            return self.change(Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32)))
+        box = [xs.min(), ys.min(), xs.max() + 1, ys.max() + 1]
+        return self.change(Boxes(np.array([box], np.float32), np.ones(1, np.float32)))
+
+
+class ChangesTheMap(Extractor):
+    def __call__(self, localization_map, context):
+        localization_map /= 2
+        return super().__call__(localization_map, context)
+
+
+class NeedsFeatures(Extractor):
+    features = ("last",)
+
+    def __call__(self, localization_map, context):
+        assert context.features["last"].shape[0] == 7
+        return super().__call__(localization_map, context)
+
+
+def shifted(boxes):
+    return Boxes(boxes.xyxy + 50, boxes.scores)
+
+
+def inverted(boxes):
+    return Boxes(boxes.xyxy[:, ::-1], boxes.scores)
+
+
+def doubled(boxes):
+    scores = np.arange(2 * len(boxes), dtype=np.float32)
+    return Boxes(np.repeat(boxes.xyxy, 2, axis=0), scores)
+
+
+@pytest.mark.parametrize(
+    ("extractor", "breach"),
+    [
+        (object(), "no BoxExtractor"),
+        (ChangesTheMap(), "map was changed"),
+        (NeedsFeatures(), r"give channels of \['last'\]"),
+        (Extractor(lambda boxes: boxes.xyxy), "not Boxes"),
+        (Extractor(lambda boxes: Boxes(boxes.xyxy.ravel(), boxes.scores)), r"not \(N, 4\)"),
+        (Extractor(lambda boxes: Boxes(boxes.xyxy.astype(int), boxes.scores)), "float32"),
+        (Extractor(lambda boxes: Boxes(boxes.xyxy * np.float32("nan"), boxes.scores)), "finite"),
+        (Extractor(shifted), "leaves the image"),
+        (Extractor(inverted), "no area"),
+        (Extractor(doubled), "surest first"),
+    ],
+)
+def test_breaches_of_a_box_extractor_are_named(extractor, breach):
+    with pytest.raises(AssertionError, match=breach):
+        check_box_extractor(extractor)
+
+
+def test_a_box_extractor_may_keep_the_contract():
+    check_box_extractor(Extractor())
+    check_box_extractor(NeedsFeatures(), {"last": 7})
