@@ -35,9 +35,10 @@ def test_the_fixed_box_needs_no_threshold():
 def test_the_oracle_takes_the_best_threshold_on_these_images():
     found = one_box_estimates(CURVES, CURVES, CORRECT)  # hits 1, 2, 1
     assert values(found) == pytest.approx(
-        {"GT-known Loc": 2 * THIRD, "Top-1 Loc": THIRD, "Top-5 Loc": 2 * THIRD, "mean IoU": 40}
+        {"GT-known Loc": 2 * THIRD, "Top-1 Loc": THIRD, "Top-5 Loc": 2 * THIRD, "mean IoU": 140 / 3}
     )
     assert found["Top-1 Loc"].thresholds == (0.2,)
+    assert found["mean IoU"].thresholds == (0.1,)  # its own best
 
 
 def test_a_threshold_of_other_images():
@@ -83,16 +84,18 @@ def test_the_oracles_interval_chooses_anew_in_every_resample():
     curves = BoxCurves(GRID, iou, iou, iou[:, 0])
     correct = {"Top-1": random.random(40) < 0.5, "Top-5": np.ones(40, bool)}
     draws = Bootstrap(40, 200)
-    best, joint = [], []
+    best, joint, mean = [], [], []
     for counts in draws.counts:
         sample = np.repeat(np.arange(40), counts)
         accuracy = (iou[sample] >= 0.5).mean(axis=0)
         best.append(100 * accuracy.max())
+        mean.append(100 * iou[sample].mean(axis=0).max())
         chosen = iou[sample, accuracy.argmax()] >= 0.5
         joint.append(100 * (chosen & correct["Top-1"][sample]).mean())
     found = one_box_estimates(curves, curves, correct, draws)
     assert found["GT-known Loc"].interval == pytest.approx(np.percentile(best, [2.5, 97.5]))
     assert found["Top-1 Loc"].interval == pytest.approx(np.percentile(joint, [2.5, 97.5]))
+    assert found["mean IoU"].interval == pytest.approx(np.percentile(mean, [2.5, 97.5]))
     part = any_box_estimates(curves, curves, draws)["MaxBoxAccV2@0.5"]
     assert part.interval == pytest.approx(np.percentile(best, [2.5, 97.5]))
 

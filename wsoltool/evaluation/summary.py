@@ -15,8 +15,8 @@ otherwise.
 
 Threshold sources. ``fixed``: the box extractor's own box. ``fullsup``: the threshold that does best
 on the results of train-fullsup. ``test-oracle``: the one that does best on the very images that
-are scored. One threshold, the best for GT-known Loc, serves all one-box metrics of a source; of
-equally good thresholds the lowest is taken.
+are scored. One threshold, the best for GT-known Loc, serves Top-1 and Top-5 Loc too; mean IoU and
+each part of MaxBoxAccV2 have their own. Of equally good thresholds the lowest is taken.
 
 Intervals: 95 %, percentile bootstrap over images. Under ``test-oracle`` the threshold is chosen
 anew in every resample; under ``fullsup`` it stays as chosen.
@@ -35,7 +35,7 @@ from wsoltool.evaluation.estimates import (
     Correct,
     Estimate,
     any_box_estimates,
-    estimate_of,
+    mean_of,
     one_box_estimates,
 )
 from wsoltool.evaluation.protocols import get_protocol
@@ -159,7 +159,7 @@ def _class_rows(
     rows = [
         Row(
             f"{name} Cls",
-            estimate_of(right, draws and draws.means(right)),
+            mean_of(right, draws),
             len(right),
             subset=subset,
         )
@@ -167,8 +167,7 @@ def _class_rows(
     ]
     part_iou = results.part_iou[~np.isnan(results.part_iou)]
     if len(part_iou):
-        part_draws = _draws(len(part_iou), resamples)
-        figure = estimate_of(part_iou, part_draws and part_draws.means(part_iou))
+        figure = mean_of(part_iou, _draws(len(part_iou), resamples))
         rows.append(Row(PART_IOU, figure, len(part_iou), "tight", FIXED, subset))
     return rows
 

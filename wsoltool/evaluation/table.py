@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rich import box
 from rich.table import Table
 
 from wsoltool.evaluation.controls import CONTROLS
@@ -15,18 +16,21 @@ HEADLINE = ("Top-1 Cls", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2", "mean IoU")
 
 
 def metrics_table(summary: Summary) -> Table:
-    """Rows are metrics; columns the figure, how it was obtained, and what the controls reach."""
+    """Rows are metrics; columns the figure, how it was obtained, and what the controls reach.
+
+    About 105 characters wide.
+    """
     table = Table(
         title=f"Localization of {summary.images} images, percent (95 % interval)",
         caption=caption(summary),
         caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
     )
-    table.add_column("metric", no_wrap=True)
-    table.add_column("value", justify="right", no_wrap=True)
-    table.add_column("protocol")
-    table.add_column("threshold")
+    for name in ("metric", "value", "protocol", "threshold"):
+        table.add_column(name, justify="right" if name == "value" else "left", no_wrap=True)
     for control in CONTROLS:
-        table.add_column(control, justify="right")
+        table.add_column(control.replace(" ", "\n"), justify="right", no_wrap=True)
     shown = [row for row in summary.rows if row.subset == ALL or row.name in HEADLINE]
     for row, following in zip(shown, [*shown[1:], None], strict=True):
         ends = following is None or _section(row) != _section(following)
@@ -92,7 +96,7 @@ def _cells(row: Row) -> list[str]:
         value += " ({:.1f}-{:.1f})".format(*estimate.interval)
     source = row.source or ""
     if estimate.thresholds:
-        source += " (" + " / ".join(f"{t:.3g}" for t in estimate.thresholds) + ")"
+        source += " (" + "/".join(f"{t:.3g}" for t in estimate.thresholds) + ")"
     name = row.name if row.subset == ALL else f"{row.name} ({row.subset})"
     beside = [f"{row.controls[c]:.1f}" if c in row.controls else "" for c in CONTROLS]
     return [name, value, row.protocol or "", source, *beside]

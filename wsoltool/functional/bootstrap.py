@@ -41,23 +41,24 @@ class Bootstrap:
         blocks = [counts.astype(np.float64) @ values for counts in self._blocks()]
         return np.concatenate(blocks) / len(values)
 
-    def best(self, hits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Choose the column with the most hits anew in every resample.
+    def best(self, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Choose the column with the highest mean anew in every resample.
 
         Args:
-            hits: ``(N, T)`` bool.
+            values: ``(N, T)`` bool or float; summed in float32, exactly so for bool.
 
         Returns:
             ``(R,)`` float64, the mean of the best column, and ``(R,)`` its index, the first of
             several equal ones.
         """
         # Runs of equal columns are counted once: thresholds between two grey levels change nothing.
-        changed = np.any(hits[:, 1:] != hits[:, :-1], axis=0)
+        changed = np.any(values[:, 1:] != values[:, :-1], axis=0)
         columns = np.concatenate([[0], np.flatnonzero(changed) + 1])
-        distinct = hits[:, columns].astype(np.float32)  # sums of whole numbers below 2**24: exact
+        distinct = values[:, columns].astype(np.float32)
         sums = [counts.astype(np.float32) @ distinct for counts in self._blocks()]
-        means = np.concatenate([block.max(axis=1) for block in sums]).astype(np.float64) / len(hits)
-        return means, columns[np.concatenate([block.argmax(axis=1) for block in sums])]
+        best = np.concatenate([block.max(axis=1) for block in sums]).astype(np.float64)
+        chosen = np.concatenate([block.argmax(axis=1) for block in sums])
+        return best / len(values), columns[chosen]
 
     def means_at(self, values: Callable[[int], np.ndarray], columns: np.ndarray) -> np.ndarray:
         """``(R,)`` means of ``values(column)`` ``(N,)``, each resample at its own column."""

@@ -6,12 +6,17 @@ have fractional corners. Sizes are (height, width).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
 from wsoltool.errors import EvaluationError, ShapeError
 
 Size = tuple[int, int]
+
+MANY_BORDERS = 64
+"""From more borders than this on, labelling pixels is faster than following borders."""
 
 
 def box_iou(a: np.ndarray, b: np.ndarray, inclusive: bool = False) -> np.ndarray:
@@ -102,12 +107,8 @@ def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     Raises:
         ShapeError: ``mask`` is not a non-empty ``(H, W)`` array.
     """
-    mask = np.asarray(mask)
-    if mask.ndim != 2 or not mask.size:
-        raise ShapeError(f"mask of shape {mask.shape}", expected="(H, W), not empty")
-    binary = np.ascontiguousarray(mask, dtype=bool).view(np.uint8)
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
-    boxes, areas = boxes_of_stats(stats)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(_as_binary(mask), connectivity=8)
+    boxes, areas = _from_stats(stats)
     order = size_order(boxes, areas)
     ranks = np.zeros(len(stats), dtype=np.int32)
     ranks[order + 1] = np.arange(1, len(order) + 1)
@@ -122,13 +123,62 @@ def component_boxes(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         >>> boxes.tolist(), areas.tolist()
         ([[0.0, 0.0, 1.0, 2.0], [2.0, 0.0, 3.0, 1.0]], [2, 1])
     """
-    return label_components(mask)[1:]
+    boxes, areas = component_table(_as_binary(mask))
+    order = size_order(boxes, areas)
+    return boxes[order].astype(np.float32), areas[order]
 
 
-def boxes_of_stats(stats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """OpenCV's component table without its background row: int64 xyxy boxes, pixel counts."""
+def component_table(binary: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Boxes ``(N, 4)`` int64 and pixel counts ``(N,)`` int64 of 8-connected components, unordered.
+
+    Few components are measured along their borders, which costs a tenth of labelling every pixel;
+    the counts are exact either way.
+
+    Args:
+        binary: ``(H, W)`` uint8, foreground not 0.
+    """
+    borders, hierarchy = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    if len(borders) > MANY_BORDERS:
+        return _from_stats(cv2.connectedComponentsWithStats(binary, connectivity=8)[2])
+    if not len(borders):
+        return np.zeros((0, 4), dtype=np.int64), np.zeros(0, dtype=np.int64)
+    return _from_borders(borders, hierarchy[0, :, 3])
+
+
+def _from_borders(
+    borders: Sequence[np.ndarray], parents: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Measure components by Pick's theorem, for polygons through pixel centres.
+
+    With A the polygon's area and B its steps from pixel to pixel, an outer border encloses
+    A + B/2 + 1 pixels, itself included, and the border of a hole A - B/2 + 1, itself excluded.
+    """
+    is_outer = parents < 0
+    areas = np.array([cv2.contourArea(border) for border in borders])
+    steps = np.array([len(border) if len(border) > 1 else 0 for border in borders])
+    pixels = np.where(is_outer, areas + steps / 2 + 1, steps / 2 - areas - 1)
+    owners = np.where(is_outer, np.arange(len(borders)), parents)
+    counts = np.bincount(owners, pixels, len(borders))[is_outer]
+    outer = np.flatnonzero(is_outer)
+    xywh = np.array([cv2.boundingRect(borders[i]) for i in outer], dtype=np.int64)
+    return _to_corners(xywh), np.rint(counts).astype(np.int64)
+
+
+def _from_stats(stats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """OpenCV's component table without its background row: boxes and pixel counts."""
     table = stats[1:].astype(np.int64)
-    return np.concatenate([table[:, :2], table[:, :2] + table[:, 2:4]], axis=1), table[:, 4]
+    return _to_corners(table[:, :4]), table[:, 4]
+
+
+def _to_corners(xywh: np.ndarray) -> np.ndarray:
+    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+
+
+def _as_binary(mask: np.ndarray) -> np.ndarray:
+    mask = np.asarray(mask)
+    if mask.ndim != 2 or not mask.size:
+        raise ShapeError(f"mask of shape {mask.shape}", expected="(H, W), not empty")
+    return np.ascontiguousarray(mask, dtype=bool).view(np.uint8)
 
 
 def size_order(boxes: np.ndarray, areas: np.ndarray) -> np.ndarray:

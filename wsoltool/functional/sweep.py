@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from wsoltool.errors import EvaluationError, ShapeError, did_you_mean
-from wsoltool.functional.boxes import box_iou, boxes_of_stats, size_order
+from wsoltool.functional.boxes import box_iou, component_table, size_order
 
 THRESHOLDS = np.arange(0, 1, 0.001)
 """``(1000,)`` float64, the thresholds of wsolevaluation: 0, .001, ... .999."""
@@ -155,8 +155,7 @@ def _tight_boxes(
     nothing = np.zeros((1, 4), dtype=np.int64)
     largest, every, counts = [], [], []
     for mask, offset in _shrinking_masks(values, thresholds):
-        stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2]
-        boxes, areas = boxes_of_stats(stats)
+        boxes, areas = component_table(mask)
         boxes = boxes + np.array(offset * 2) if len(boxes) else nothing
         ties = boxes[areas == areas.max()] if len(areas) > 1 else boxes
         first = size_order(ties, np.zeros(len(ties)))[0] if len(ties) > 1 else 0
