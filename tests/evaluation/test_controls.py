@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -12,6 +15,7 @@ from wsoltool.evaluation.controls import (
     control_curves,
     gaussian_boxes,
 )
+from wsoltool.evaluation.estimates import any_box_estimates, one_box_estimates
 from wsoltool.evaluation.metric import LocalizationMetric
 from wsoltool.evaluation.protocols import PROTOCOLS, get_protocol
 from wsoltool.evaluation.results import LocalizationResults
@@ -71,3 +75,44 @@ def test_the_gaussians_fixed_box_is_the_one_at_the_threshold(results):
     gaussian = control_curves(protocol, results, fixed_threshold=0.25)[GAUSSIAN]
     np.testing.assert_array_equal(gaussian.fixed, gaussian.largest[:, 250])
     assert gaussian.thresholds[250] == 0.25
+
+
+def read_table(path: Path) -> dict[str, list[list[float]]]:
+    rows: dict[str, list[list[float]]] = {}
+    for line in path.read_text().splitlines():
+        name, *numbers = line.split(",")
+        rows.setdefault(name, []).append([float(number) for number in numbers])
+    return rows
+
+
+def test_controls_on_photos_equal_an_independent_script():
+    if "WSOLTOOL_DATA" not in os.environ:
+        pytest.skip("WSOLTOOL_DATA does not name a folder with tinyimagenet50")
+    folder = Path(os.environ["WSOLTOOL_DATA"]) / "tinyimagenet50" / "metadata" / "test"
+    written = read_table(folder / "localization.txt")
+    sizes = read_table(folder / "image_sizes.txt")
+    annotated = [np.array(boxes, np.float32) for boxes in written.values()]
+    count = len(annotated)
+    results = LocalizationResults(
+        image_ids=np.array(list(written)),
+        labels=np.zeros(count, int),
+        top=np.zeros((count, 5), int),
+        sizes=np.array([sizes[name][0][::-1] for name in written], int),
+        boxes=[boxes + np.array([0, 0, 1, 1], np.float32) for boxes in annotated],
+        annotated_boxes=annotated,
+        part_iou=np.full(count, np.nan, np.float32),
+    )
+    right = {top: np.ones(count, bool) for top in ("Top-1", "Top-5")}
+    small = results.area_shares() < 0.5
+    assert small.sum() == 1290
+    curves = control_curves(get_protocol("tight"), results, None)
+    found = {}
+    for name in (WHOLE, CENTRE):
+        own, part = curves[name], curves[name].select(small)
+        right_part = {top: values[small] for top, values in right.items()}
+        found[name] = (
+            round(one_box_estimates(own, own, right)["GT-known Loc"].value, 1),
+            round(any_box_estimates(own, own)["MaxBoxAccV2"].value, 1),
+            round(one_box_estimates(part, part, right_part)["GT-known Loc"].value, 1),
+        )
+    assert found == {WHOLE: (48.4, 48.4, 0.0), CENTRE: (52.8, 52.2, 16.2)}

@@ -124,7 +124,7 @@ def slow_components(mask):
 )
 def test_components_equal_the_slow_ones(many, height, width, density, seed):
     mask = np.random.default_rng(seed).random((height, width)) < density
-    with mock.patch.object(module, "MANY_BORDERS", many):
+    with mock.patch.multiple(module, MANY_BORDERS=many, MANY_EDGES=many):
         boxes, areas = component_boxes(mask)
     found = [(area, tuple(box)) for box, area in zip(boxes, areas, strict=True)]
     assert sorted(found) == sorted(slow_components(mask))

@@ -15,8 +15,8 @@ from wsoltool.errors import EvaluationError, ShapeError
 
 Size = tuple[int, int]
 
-MANY_BORDERS = 64
-"""From more borders than this on, labelling pixels is faster than following borders."""
+MANY_BORDERS, MANY_EDGES = 64, 8
+"""With more borders, or more changes along a row, labelling pixels is faster than following."""
 
 
 def box_iou(a: np.ndarray, b: np.ndarray, inclusive: bool = False) -> np.ndarray:
@@ -138,12 +138,19 @@ def component_table(binary: np.ndarray) -> np.ndarray:
     Args:
         binary: ``(H, W)`` uint8, foreground not 0.
     """
+    edges = np.count_nonzero(binary[:, 1:] != binary[:, :-1])
+    if edges > MANY_EDGES * len(binary):
+        return _from_labels(binary)
     borders, hierarchy = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     if len(borders) > MANY_BORDERS:
-        return cv2.connectedComponentsWithStats(binary, connectivity=8)[2][1:]
+        return _from_labels(binary)
     if not len(borders):
         return np.zeros((0, 5), dtype=np.int32)
     return _from_borders(borders, hierarchy[0, :, 3].tolist())
+
+
+def _from_labels(binary: np.ndarray) -> np.ndarray:
+    return cv2.connectedComponentsWithStats(binary, connectivity=8)[2][1:]
 
 
 def _from_borders(borders: Sequence[np.ndarray], parents: list[int]) -> np.ndarray:

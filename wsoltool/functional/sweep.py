@@ -162,8 +162,11 @@ def _tight_boxes(
     rows = np.concatenate(tables)
     rows[:, :2] += np.repeat(np.array(offsets, dtype=np.int32), counts, axis=0)
     every, starts = corners(rows), _starts(counts)
-    order = size_order(every, rows[:, 4], np.repeat(np.arange(len(counts)), counts))
-    return every[order[starts]], every, starts
+    most = np.maximum.reduceat(rows[:, 4], starts)
+    first = np.flatnonzero(rows[:, 4] == np.repeat(most, counts))
+    owners = np.repeat(np.arange(len(counts)), counts)[first]
+    first = first[size_order(every[first], rows[first, 4], owners)]
+    return every[first[np.unique(owners, return_index=True)[1]]], every, starts
 
 
 def _shrinking_masks(
