@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from unittest import mock
+
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsoltool.errors import EvaluationError, ShapeError
+from wsoltool.functional import boxes as module
 from wsoltool.functional.boxes import (
     box_iou,
     centre_boxes,
@@ -92,6 +95,41 @@ def test_equal_components_are_ordered_by_their_corner():
     mask[4, 0] = mask[0, 4] = mask[0, 0] = mask[2, 2] = True
     boxes, _ = component_boxes(mask)
     assert boxes[:, :2].tolist() == [[0, 0], [4, 0], [2, 2], [0, 4]]
+
+
+def slow_components(mask):
+    """(area, box) of every component, by joining neighbours until nothing changes."""
+    labels = np.where(mask, np.arange(1, mask.size + 1).reshape(mask.shape), 0)
+    while True:
+        padded = np.pad(labels, 1)
+        shifts = [
+            padded[y : y + mask.shape[0], x : x + mask.shape[1]] for y in range(3) for x in range(3)
+        ]
+        grown = np.where(mask, np.max(shifts, axis=0), 0)
+        if (grown == labels).all():
+            break
+        labels = grown
+    for label in np.unique(labels[labels > 0]):
+        y, x = np.nonzero(labels == label)
+        yield len(y), (x.min(), y.min(), x.max() + 1, y.max() + 1)
+
+
+@pytest.mark.parametrize("many", [-1, 10**6], ids=["by pixels", "by borders"])
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(1, 14),
+    st.integers(1, 14),
+    st.floats(0.1, 0.95),
+    st.integers(0, 2**32 - 1),
+)
+def test_components_equal_the_slow_ones(many, height, width, density, seed):
+    mask = np.random.default_rng(seed).random((height, width)) < density
+    with mock.patch.multiple(module, MANY_BORDERS=many, MANY_EDGES=many):
+        boxes, areas = component_boxes(mask)
+    found = [(area, tuple(box)) for box, area in zip(boxes, areas, strict=True)]
+    assert sorted(found) == sorted(slow_components(mask))
+    assert (np.diff(areas) <= 0).all()
+    assert areas.sum() == mask.sum()
 
 
 def test_labels_follow_the_order_and_holes_give_no_box():

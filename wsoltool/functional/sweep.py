@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from wsoltool.errors import EvaluationError, ShapeError, did_you_mean
-from wsoltool.functional.boxes import box_iou, boxes_of_stats, size_order
+from wsoltool.functional.boxes import box_iou, component_table, corners, size_order
 
 THRESHOLDS = np.arange(0, 1, 0.001)
 """``(1000,)`` float64, the thresholds of wsolevaluation: 0, .001, ... .999."""
@@ -142,28 +142,31 @@ def _contour_boxes(
         largest.append(boxes[areas.index(max(areas))])
         every += boxes
         counts.append(len(boxes))
-    corners = [np.array(xywh, dtype=np.int64) for xywh in (largest, every)]
-    for xyxy in corners:
-        xyxy[:, 2:] = np.minimum(xyxy[:, :2] + xyxy[:, 2:], limit)
-    return corners[0], corners[1], _starts(counts)
+    boxes = [corners(np.array(xywh)) for xywh in (largest, every)]
+    for xyxy in boxes:
+        xyxy[:, 2:] = np.minimum(xyxy[:, 2:], limit)
+    return boxes[0], boxes[1], _starts(counts)
 
 
 def _tight_boxes(
     values: np.ndarray, thresholds: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Like :func:`_contour_boxes`, for components: a mask without any has one empty box."""
-    nothing = np.zeros((1, 4), dtype=np.int64)
-    largest, every, counts = [], [], []
+    nothing = np.zeros((1, 5), dtype=np.int32)
+    tables, offsets = [], []
     for mask, offset in _shrinking_masks(values, thresholds):
-        stats = cv2.connectedComponentsWithStats(mask, connectivity=8)[2]
-        boxes, areas = boxes_of_stats(stats)
-        boxes = boxes + np.array(offset * 2) if len(boxes) else nothing
-        ties = boxes[areas == areas.max()] if len(areas) > 1 else boxes
-        first = size_order(ties, np.zeros(len(ties)))[0] if len(ties) > 1 else 0
-        largest.append(ties[first])
-        every.append(boxes)
-        counts.append(len(boxes))
-    return np.stack(largest), np.concatenate(every), _starts(counts)
+        table = component_table(mask)
+        tables.append(table if len(table) else nothing)
+        offsets.append(offset)
+    counts = [len(table) for table in tables]
+    rows = np.concatenate(tables)
+    rows[:, :2] += np.repeat(np.array(offsets, dtype=np.int32), counts, axis=0)
+    every, starts = corners(rows), _starts(counts)
+    most = np.maximum.reduceat(rows[:, 4], starts)
+    first = np.flatnonzero(rows[:, 4] == np.repeat(most, counts))
+    owners = np.repeat(np.arange(len(counts)), counts)[first]
+    first = first[size_order(every[first], rows[first, 4], owners)]
+    return every[first[np.unique(owners, return_index=True)[1]]], every, starts
 
 
 def _shrinking_masks(

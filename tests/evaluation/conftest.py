@@ -1,0 +1,72 @@
+"""Predictions made by hand, for the tests of the evaluator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import pytest
+
+from wsoltool.models.boxes import ThresholdBoxes
+from wsoltool.structures import BoxContext, Boxes, Sample, Size, Truth
+
+
+@dataclass
+class FakePrediction:
+    """A map at image size for every class; nearest neighbour where another size is asked."""
+
+    sample: Sample
+    scores: np.ndarray
+    values: np.ndarray
+    threshold: float = 0.2
+
+    def map(self, class_id: int, size: Size | None = None) -> np.ndarray:
+        if size in (None, self.values.shape):
+            return self.values
+        return cv2.resize(self.values, size[::-1], interpolation=cv2.INTER_NEAREST)
+
+    def boxes(self, class_id: int) -> Boxes:
+        context = BoxContext(class_id, (0, 0, 1, 1), [])
+        return ThresholdBoxes(self.threshold)(self.values, context)
+
+
+def make_prediction(
+    name: str = "a",
+    box: tuple[int, int, int, int] = (2, 2, 6, 6),
+    size: Size = (10, 10),
+    label: int = 0,
+    scores: tuple[float, ...] = (0.9, 0.1),
+    lit: tuple[int, int, int, int] | None = None,
+    part: tuple[int, int, int, int] | None = None,
+) -> FakePrediction:
+    """The map is 1 inside ``lit`` (the box itself by default) and 0.1 in the first pixel."""
+    x0, y0, x1, y1 = lit or box
+    values = np.zeros(size, np.float32)
+    values[0, 0] = 0.1
+    values[y0:y1, x0:x1] = 1
+    boxes = np.array([box], np.float32)
+    truth = Truth(
+        boxes=boxes,
+        annotated_boxes=boxes - np.array([0, 0, 1, 1], np.float32),
+        part_boxes=None if part is None else np.array([part], np.float32),
+    )
+    region = (0.0, 0.0, float(size[1]), float(size[0]))
+    sample = Sample(name, label, size, region, truth=truth)
+    return FakePrediction(sample, np.array(scores), values)
+
+
+@pytest.fixture
+def predict():
+    return make_prediction
+
+
+@pytest.fixture
+def four():
+    """Class right: a, b, d. Box right (IoU 1): a, c; b has 8/16, d nothing. Small: a, b, d."""
+    return [
+        make_prediction("a", part=(2, 2, 4, 4)),
+        make_prediction("b", lit=(2, 2, 6, 4)),
+        make_prediction("c", box=(0, 0, 10, 8), scores=(0.2, 0.8)),
+        make_prediction("d", lit=(7, 7, 9, 9)),
+    ]

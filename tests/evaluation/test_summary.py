@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from wsoltool.evaluation.checks import check_summary
+from wsoltool.evaluation.controls import CENTRE, GAUSSIAN, WHOLE
+from wsoltool.evaluation.estimates import any_box_estimates, one_box_estimates
+from wsoltool.evaluation.results import BoxCurves, LocalizationResults
+from wsoltool.evaluation.summary import FIXED, FULLSUP, ORACLE, summarize
+from wsoltool.functional.bootstrap import Bootstrap
+from wsoltool.functional.sweep import THRESHOLDS
+
+GRID = np.array([0.1, 0.2, 0.3])
+LARGEST = np.array([[0.6, 0.5, 0.1], [0.4, 0.5, 0.1], [0.4, 0.2, 0.7]], np.float32)
+EVERY = np.array([[0.6, 0.5, 0.8], [0.4, 0.5, 0.8], [0.3, 0.2, 0.7]], np.float32)
+CURVES = BoxCurves(GRID, LARGEST, EVERY, np.array([0.5, 0.1, 0.9], np.float32))
+CORRECT = {"Top-1": np.array([True, False, True]), "Top-5": np.array([True, True, False])}
+THIRD = 100 / 3
+
+
+def values(estimates) -> dict[str, float]:
+    return {name: estimate.value for name, estimate in estimates.items()}
+
+
+def test_the_fixed_box_needs_no_threshold():
+    found = one_box_estimates(CURVES, None, CORRECT)
+    assert values(found) == pytest.approx(
+        {"GT-known Loc": 2 * THIRD, "Top-1 Loc": 2 * THIRD, "Top-5 Loc": THIRD, "mean IoU": 50}
+    )
+    assert found["mean IoU"].thresholds == ()
+    assert found["mean IoU"].interval is None
+
+
+def test_the_oracle_takes_the_best_threshold_on_these_images():
+    found = one_box_estimates(CURVES, CURVES, CORRECT)  # hits 1, 2, 1
+    assert values(found) == pytest.approx(
+        {"GT-known Loc": 2 * THIRD, "Top-1 Loc": THIRD, "Top-5 Loc": 2 * THIRD, "mean IoU": 140 / 3}
+    )
+    assert found["Top-1 Loc"].thresholds == (0.2,)
+    assert found["mean IoU"].thresholds == (0.1,)  # its own best
+
+
+def test_a_threshold_of_other_images():
+    other = BoxCurves(GRID, np.array([[0.1, 0.2, 0.9]], np.float32), EVERY[:1], None)
+    found = one_box_estimates(CURVES, other, CORRECT)
+    assert values(found) == pytest.approx(
+        {"GT-known Loc": THIRD, "Top-1 Loc": THIRD, "Top-5 Loc": 0, "mean IoU": 30}
+    )
+    assert found["mean IoU"].thresholds == (0.3,)
+
+
+def test_of_equal_thresholds_the_lowest_is_taken():
+    flat = BoxCurves(GRID, np.full((2, 3), 0.8, np.float32), EVERY[:2], None)
+    assert one_box_estimates(CURVES, flat, CORRECT)["mean IoU"].thresholds == (0.1,)
+
+
+def test_each_iou_has_its_own_threshold():
+    found = any_box_estimates(CURVES, CURVES)
+    # .3: all three reach it at .1 (float32 .3 counts) and at .3; .5 and .7: all at .3
+    assert values(found) == pytest.approx(
+        {
+            "MaxBoxAccV2": 100,
+            "MaxBoxAccV2@0.3": 100,
+            "MaxBoxAccV2@0.5": 100,
+            "MaxBoxAccV2@0.7": 100,
+        }
+    )
+    assert found["MaxBoxAccV2"].thresholds == (0.1, 0.3, 0.3)
+
+
+def test_any_box_at_thresholds_of_other_images():
+    other = BoxCurves(GRID, LARGEST, np.array([[0.5, 0.3, 0.2]], np.float32), None)
+    found = any_box_estimates(CURVES, other)
+    assert found["MaxBoxAccV2@0.5"].value == pytest.approx(THIRD)
+    # nothing reaches .7 there: the lowest threshold, where nothing does here either
+    assert found["MaxBoxAccV2@0.7"].value == 0
+    assert found["MaxBoxAccV2"].value == pytest.approx((100 + THIRD) / 3)
+
+
+def test_the_oracles_interval_chooses_anew_in_every_resample():
+    random = np.random.default_rng(0)
+    iou = random.random((40, 3)).astype(np.float32)
+    curves = BoxCurves(GRID, iou, iou, iou[:, 0])
+    correct = {"Top-1": random.random(40) < 0.5, "Top-5": np.ones(40, bool)}
+    draws = Bootstrap(40, 200)
+    best, joint, mean = [], [], []
+    for counts in draws.counts:
+        sample = np.repeat(np.arange(40), counts)
+        accuracy = (iou[sample] >= 0.5).mean(axis=0)
+        best.append(100 * accuracy.max())
+        mean.append(100 * iou[sample].mean(axis=0).max())
+        chosen = iou[sample, accuracy.argmax()] >= 0.5
+        joint.append(100 * (chosen & correct["Top-1"][sample]).mean())
+    found = one_box_estimates(curves, curves, correct, draws)
+    assert found["GT-known Loc"].interval == pytest.approx(np.percentile(best, [2.5, 97.5]))
+    assert found["Top-1 Loc"].interval == pytest.approx(np.percentile(joint, [2.5, 97.5]))
+    assert found["mean IoU"].interval == pytest.approx(np.percentile(mean, [2.5, 97.5]))
+    part = any_box_estimates(curves, curves, draws)["MaxBoxAccV2@0.5"]
+    assert part.interval == pytest.approx(np.percentile(best, [2.5, 97.5]))
+
+
+def random_results(images: int, seed: int, prefix: str = "image") -> LocalizationResults:
+    """Plausible curves, classes and boxes; 20 x 10 images, one to three objects each."""
+    random = np.random.default_rng(seed)
+    boxes = []
+    for _ in range(images):
+        corners = random.random((random.integers(1, 4), 2, 2)) * [20, 10]
+        boxes.append(np.concatenate([corners.min(axis=1), corners.max(axis=1)], 1).astype("f4"))
+    largest = random.random((images, len(THRESHOLDS))).astype(np.float32)
+    every = np.maximum(largest, random.random(largest.shape).astype(np.float32))
+    return LocalizationResults(
+        image_ids=np.array([f"{prefix}{i}" for i in range(images)]),
+        labels=random.integers(0, 8, images),
+        top=np.stack([random.permutation(8)[:5] for _ in range(images)]),
+        sizes=np.tile([10, 20], (images, 1)),
+        boxes=boxes,
+        annotated_boxes=[np.floor(b) for b in boxes],
+        part_iou=np.where(random.random(images) < 0.5, np.nan, 0.25).astype(np.float32),
+        curves={
+            name: BoxCurves(THRESHOLDS, largest, every, largest[:, 200])
+            for name in ("wsolevaluation", "tight")
+        },
+    )
+
+
+def test_rows_of_every_protocol_source_and_subset():
+    summary = summarize(random_results(60, 0), random_results(20, 1, "val"), 0.2, resamples=30)
+    check_summary(summary)
+    found = {(row.protocol, row.source, row.subset) for row in summary.rows}
+    boxes = {
+        (protocol, source, subset)
+        for protocol in ("wsolevaluation", "tight")
+        for source in (FIXED, FULLSUP, ORACLE)
+        for subset in ("all", "small")
+    }
+    assert found == boxes | {(None, None, "all"), (None, None, "small")}
+    assert all(row.estimate.interval is not None for row in summary.rows)
+    for row in summary.rows:
+        low, high = row.estimate.interval
+        assert low <= high
+    counts = {row.subset: row.images for row in summary.rows if row.name == "Top-1 Cls"}
+    assert counts["all"] == 60 > counts["small"] > 0
+
+
+def test_keys_name_the_source_where_it_is_not_the_usual_one():
+    summary = summarize(random_results(60, 0), random_results(20, 1, "val"), resamples=0)
+    metrics = summary.metrics()
+    for key in ("GT-known Loc", "Top-1 Loc", "MaxBoxAcc", "MaxBoxAccV2", "MaxBoxAccV2@0.5"):
+        assert key in metrics
+    for key in (
+        "GT-known Loc (fullsup)",
+        "GT-known Loc (test-oracle)",
+        "GT-known Loc (test-oracle, small)",
+        "GT-known Loc (small)",
+        "MaxBoxAccV2 (fullsup)",
+        "MaxBoxAccV2@0.7 (fullsup, small)",
+        "mean IoU (part box)",
+        "mean IoU (part box) (small)",
+    ):
+        assert key in metrics
+    assert "MaxBoxAccV2 (test-oracle)" not in metrics
+    assert "MaxBoxAcc (fullsup)" not in metrics
+    assert metrics["mean IoU (part box)"] == 25
+
+
+def test_keys_are_those_of_one_row_each():
+    summary = summarize(random_results(30, 0), random_results(20, 1, "val"), resamples=0)
+    for protocol in summary.protocols:
+        keys = [row.key for row in summary.rows if row.protocol == protocol]
+        assert len(keys) == len(set(keys))
+
+
+def test_small_objects_only_where_there_are_others():
+    results = random_results(10, 0)
+    results.boxes = [np.array([[0, 0, 5, 5]], np.float32)] * 10
+    assert {row.subset for row in summarize(results, resamples=0).rows} == {"all"}
+    results.boxes[0] = np.array([[0, 0, 20, 5]], np.float32)  # exactly half is not small
+    rows = summarize(results, resamples=0).rows
+    assert {row.images for row in rows if row.subset == "small" and row.protocol == "tight"} >= {9}
+
+
+def test_controls_stand_beside_box_metrics_alone():
+    summary = summarize(random_results(40, 0), fixed_threshold=0.3, resamples=0)
+    for row in summary.rows:
+        expected = {WHOLE, CENTRE, GAUSSIAN}
+        if row.protocol is None or row.name.startswith("mean IoU (part"):
+            expected = set()
+        assert set(row.controls) == expected
+        if row.source == FIXED and row.controls:
+            assert row.estimate.thresholds == (0.3,)
+
+
+def test_without_a_fixed_threshold_the_gaussian_has_no_fixed_figure():
+    summary = summarize(random_results(40, 0), resamples=0)
+    fixed = [row for row in summary.rows if row.source == FIXED and row.controls]
+    assert fixed
+    assert all(set(row.controls) == {WHOLE, CENTRE} for row in fixed)
+    assert all(row.estimate.thresholds == () for row in fixed)
+
+
+def test_the_whole_image_beside_gt_known():
+    results = random_results(4, 0)
+    shares = (0.4, 0.5, 0.9, 0.6)
+    results.boxes = [np.array([[0, 0, 20, 10 * share]], np.float32) for share in shares]
+    rows = summarize(results, resamples=0).rows
+    known = [
+        r
+        for r in rows
+        if (r.name, r.protocol, r.source, r.subset) == ("GT-known Loc", "tight", FIXED, "all")
+    ]
+    assert known[0].controls[WHOLE] == 75
+    v2 = [
+        r
+        for r in rows
+        if (r.name, r.protocol, r.source, r.subset) == ("MaxBoxAccV2", "tight", ORACLE, "all")
+    ]
+    assert v2[0].controls[WHOLE] == pytest.approx((100 + 75 + 25) / 3)

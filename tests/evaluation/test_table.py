@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+import io
+import json
+import re
+
+import pytest
+from rich.console import Console
+
+from wsoltool.evaluation.metric import LocalizationMetric
+from wsoltool.evaluation.table import caption, metrics_table, report
+
+
+@pytest.fixture
+def summary(four):
+    metric = LocalizationMetric(["tight", "wsolevaluation"], fixed_threshold=0.2, resamples=20)
+    metric.process(None, four)
+    metric.evaluate(4)
+    return metric.summary
+
+
+@pytest.fixture
+def printed(summary):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(metrics_table(summary))
+    return console.file.getvalue()
+
+
+def cells_of(printed: str, *parts: str) -> list[str]:
+    """The filled cells of the one line that has all the parts."""
+    found = [line for line in printed.splitlines() if all(part in line for part in parts)]
+    assert len(found) == 1, found
+    return re.split(r"\s{2,}", found[0].strip())
+
+
+def test_a_line_shows_value_protocol_source_and_controls(printed):
+    cells = cells_of(printed, "GT-known Loc  ", "tight", "fixed (0.2)")
+    assert cells[0] == "GT-known Loc"
+    assert cells[1].startswith("75.0 (")
+    # The whole image fits c alone
+    assert cells[2:5] == ["tight", "fixed (0.2)", "25.0"]
+    assert len(cells) == 7
+
+
+def test_class_metrics_leave_the_control_cells_empty(printed):
+    cells = cells_of(printed, "Top-1 Cls  ")
+    assert len(cells) == 2
+    assert cells[1].startswith("75.0")
+
+
+def test_the_table_fits_106_characters(summary):
+    console = Console(file=io.StringIO(), width=106)
+    console.print(metrics_table(summary))
+    assert "…" not in console.file.getvalue()
+
+
+def test_three_thresholds_for_three_parts(printed):
+    assert "test-oracle (0/0/0)" in cells_of(printed, "MaxBoxAccV2   ", "tight")
+
+
+def test_the_caption_explains_protocols_and_subset(summary):
+    text = caption(summary)
+    assert text.startswith("tight: original image size")
+    assert "\nwsolevaluation: 224 x 224 frame" in text
+    assert "the 3 images whose object covers less than 50 %" in text
+    assert "Top-1 Loc: the class is right" in text
+
+
+def test_small_objects_have_the_headline_rows_alone(printed):
+    assert "GT-known Loc (small)" in printed
+    assert "MaxBoxAccV2@0.3 (small)" not in printed
+
+
+def test_the_report_is_plain_json(summary):
+    data = json.loads(json.dumps(report(summary)))
+    assert data["GT-known Loc"] == 75
+    assert data["images"] == 4
+    assert data["protocol"] == "tight"
+    assert set(data["protocols"]) == {"tight", "wsolevaluation"}
+    row = next(r for r in data["rows"] if r["metric"] == "GT-known Loc")
+    assert set(row) == {
+        "metric",
+        "value",
+        "interval",
+        "protocol",
+        "threshold_source",
+        "thresholds",
+        "subset",
+        "images",
+        "controls",
+    }
+    assert (row["threshold_source"], row["thresholds"], row["value"]) == ("fixed", [0.2], 75)
+    assert len(row["interval"]) == 2
+    assert set(row["controls"]) == {"whole image", "centre box", "centre Gaussian"}
+    assert len(data["rows"]) == len(summary.rows)
+
+
+def test_without_resamples_there_is_no_interval(four):
+    metric = LocalizationMetric(["tight"], resamples=0)
+    metric.process(None, four)
+    metric.evaluate(4)
+    assert all(row["interval"] is None for row in report(metric.summary)["rows"])
+    console = Console(file=io.StringIO(), width=200)
+    console.print(metrics_table(metric.summary))
+    assert "75.0 (" not in console.file.getvalue()

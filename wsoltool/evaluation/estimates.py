@@ -1,0 +1,130 @@
+"""Single figures from best-IoU curves: a value, its threshold, its 95 % interval."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from wsoltool.evaluation.results import BoxCurves
+from wsoltool.functional.bootstrap import Bootstrap, interval
+from wsoltool.functional.sweep import reaches
+
+IOUS = (0.3, 0.5, 0.7)
+HIT = 0.5
+
+Correct = dict[str, np.ndarray]  # "Top-1", "Top-5" -> (N,) bool
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure in percent, the thresholds that it was taken at, and its 95 % interval."""
+
+    value: float
+    thresholds: tuple[float, ...] = ()
+    interval: tuple[float, float] | None = None
+
+
+def one_box_estimates(
+    curves: BoxCurves,
+    reference: BoxCurves | None,
+    correct: Correct,
+    draws: Bootstrap | None = None,
+) -> dict[str, Estimate]:
+    """GT-known Loc, Top-1 Loc, Top-5 Loc and mean IoU of each image's one box.
+
+    Args:
+        curves: Of the N images.
+        reference: What the thresholds are chosen on: other images, or ``curves`` itself; None for
+            the fixed box, which ``curves`` must have.
+        correct: Whose class is right.
+        draws: Resamples of the N images, for intervals.
+    """
+    if reference is None:
+        return _fixed_box_estimates(curves.fixed, correct, draws)
+    hits = reaches(curves.largest, HIT)
+    rechoose = reference is curves
+    chosen = _Choice(curves.thresholds, reaches(reference.largest, HIT), draws, rechoose)
+    widest = _Choice(curves.thresholds, reference.largest, draws, rechoose)
+    return {
+        "GT-known Loc": chosen.estimate(lambda column: hits[:, column]),
+        "Top-1 Loc": chosen.estimate(lambda column: hits[:, column] & correct["Top-1"]),
+        "Top-5 Loc": chosen.estimate(lambda column: hits[:, column] & correct["Top-5"]),
+        "mean IoU": widest.estimate(lambda column: curves.largest[:, column]),
+    }
+
+
+def _fixed_box_estimates(
+    best_iou: np.ndarray, correct: Correct, draws: Bootstrap | None
+) -> dict[str, Estimate]:
+    hits = reaches(best_iou, HIT)
+    values = {
+        "GT-known Loc": hits,
+        "Top-1 Loc": hits & correct["Top-1"],
+        "Top-5 Loc": hits & correct["Top-5"],
+        "mean IoU": best_iou,
+    }
+    return {name: mean_of(value, draws) for name, value in values.items()}
+
+
+def any_box_estimates(
+    curves: BoxCurves, reference: BoxCurves, draws: Bootstrap | None = None
+) -> dict[str, Estimate]:
+    """MaxBoxAccV2 and its parts, each IoU with its own threshold chosen on ``reference``."""
+    parts, spreads = {}, []
+    for iou in IOUS:
+        hits = reaches(curves.all, iou)
+        wanted = reaches(reference.all, iou)
+        choice = _Choice(curves.thresholds, wanted, draws, reference is curves)
+        parts[f"MaxBoxAccV2@{iou}"] = choice.estimate(lambda column, hits=hits: hits[:, column])
+        if draws is not None:
+            spreads.append(choice.resampled(lambda column, hits=hits: hits[:, column]))
+    mean = Estimate(
+        float(np.mean([part.value for part in parts.values()])),
+        tuple(part.thresholds[0] for part in parts.values()),
+        _percent(interval(np.mean(spreads, axis=0))) if spreads else None,
+    )
+    return {"MaxBoxAccV2": mean, **parts}
+
+
+def mean_of(values: np.ndarray, draws: Bootstrap | None) -> Estimate:
+    """The mean of ``(N,)`` values, in percent, where nothing is chosen."""
+    spread = None if draws is None else _percent(interval(draws.means(values)))
+    return Estimate(100.0 * float(np.mean(values, dtype=np.float64)), (), spread)
+
+
+class _Choice:
+    """A threshold, chosen once for the figure and once for each resample.
+
+    Args:
+        thresholds: ``(T,)``.
+        wanted: ``(M, T)`` bool or float: the column with the highest mean is taken, the first of
+            several.
+        draws: Resamples of the scored images, or None.
+        rechoose: ``wanted`` is of the scored images: each resample chooses for itself.
+    """
+
+    def __init__(
+        self, thresholds: np.ndarray, wanted: np.ndarray, draws: Bootstrap | None, rechoose: bool
+    ) -> None:
+        self.column = int(wanted.mean(axis=0, dtype=np.float64).argmax())
+        self.threshold = float(thresholds[self.column])
+        self.draws = draws
+        self.columns = draws.best(wanted)[1] if draws is not None and rechoose else None
+
+    def resampled(self, values: Callable[[int], np.ndarray]) -> np.ndarray:
+        """``(R,)`` means of ``values(column)`` ``(N,)``."""
+        if self.columns is None:
+            return self.draws.means(values(self.column))
+        return self.draws.means_at(values, self.columns)
+
+    def estimate(self, values: Callable[[int], np.ndarray]) -> Estimate:
+        """The mean of ``values(column)`` in percent."""
+        spread = None if self.draws is None else _percent(interval(self.resampled(values)))
+        mean = float(np.mean(values(self.column), dtype=np.float64))
+        return Estimate(100.0 * mean, (self.threshold,), spread)
+
+
+def _percent(bounds: tuple[float, float]) -> tuple[float, float]:
+    return 100.0 * bounds[0], 100.0 * bounds[1]

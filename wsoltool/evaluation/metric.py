@@ -1,0 +1,219 @@
+"""The evaluator: one pass over the predictions, one small record an image, one summary."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from typing import Protocol as Interface
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from wsoltool.errors import ConfigError, EvaluationError, WsolError
+from wsoltool.evaluation.checks import check_summary
+from wsoltool.evaluation.protocols import get_protocol
+from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
+from wsoltool.evaluation.summary import Summary, summarize
+from wsoltool.functional.boxes import box_iou
+from wsoltool.structures import Boxes, Sample, Size
+
+
+class Prediction(Interface):
+    """What the metric asks of a model's answer for one image.
+
+    Attributes:
+        sample: The image's record, with its truth.
+        scores: ``(K,)`` float probabilities.
+    """
+
+    sample: Sample
+    scores: np.ndarray
+
+    def map(self, class_id: int, size: Size | None = None) -> np.ndarray:
+        """``(H, W)`` float32 in [0, 1], at the original image's size or the asked one."""
+
+    def boxes(self, class_id: int) -> Boxes:
+        """The box extractor's answer, surest first."""
+
+
+class LocalizationMetric(BaseMetric):
+    """Scores class, map and boxes of single-label images under named protocols.
+
+    The map and the boxes are those of the true class; where the predicted class is right they are
+    the predicted class's too, which is all that Top-1 and Top-5 Loc need. Of the extractor's boxes
+    the surest counts, as the image's one answer. Metric names and threshold sources:
+    :mod:`wsoltool.evaluation.summary`; the returned keys are those of ``Summary.metrics``.
+
+    Args:
+        protocols: Names; the first is the one that plain metric keys follow.
+        fixed_threshold: The box extractor's threshold, in [0, 1), to be shown in the table; None
+            if it has none.
+        fullsup: Results of train-fullsup (``save_results`` of an evaluation there): adds the
+            figures at thresholds chosen on them.
+        save_results: Where to write the per-image results (``.npz``).
+        resamples: Of the bootstrap; 0 for no intervals, which is faster during training.
+        collect_device: As in mmengine.
+        collect_dir: As in mmengine.
+
+    Attributes:
+        results_by_image: The last evaluation's :class:`LocalizationResults`, on the main rank.
+        summary: Its :class:`Summary`, checked.
+
+    Raises:
+        ConfigError: An option outside its range, or ``fullsup`` is not there.
+    """
+
+    def __init__(
+        self,
+        protocols: Sequence[str] = ("tight", "wsolevaluation"),
+        fixed_threshold: float | None = None,
+        fullsup: str | None = None,
+        save_results: str | None = None,
+        resamples: int = 1000,
+        collect_device: str = "cpu",
+        collect_dir: str | None = None,
+    ) -> None:
+        # mmengine warns about a missing prefix; ours is missing on purpose: metric keys are stable.
+        super().__init__(collect_device, prefix="localization", collect_dir=collect_dir)
+        self.prefix = None
+        self.protocols = _protocols(protocols)
+        self.fixed_threshold = _threshold(fixed_threshold)
+        self.fullsup = _existing(fullsup)
+        self.save_results = save_results
+        self.resamples = _count(resamples)
+        self.results_by_image: LocalizationResults | None = None
+        self.summary: Summary | None = None
+
+    def process(self, data_batch: Any, data_samples: Sequence[Prediction]) -> None:
+        """Keep exactly one small result a prediction: mmengine cuts the list to the data set."""
+        for prediction in data_samples:
+            try:
+                self.results.append(self.score(prediction))
+            except WsolError as error:
+                raise error.located(prediction.sample.image_id) from error
+
+    def score(self, prediction: Prediction) -> ImageResult:
+        """Sweep one image's map under every protocol and score its box.
+
+        Raises:
+            EvaluationError: No single label, no true box, or scores or a map that cannot be used.
+        """
+        sample = prediction.sample
+        label, truth = _label(sample), sample.truth
+        if truth is None or not len(truth.boxes) or not len(truth.annotated_boxes):
+            raise EvaluationError(
+                "image without a true box",
+                expected="at least one box in every scored image",
+                hint="score a split with boxes (train-fullsup or test), without empty images",
+            )
+        top = _top_classes(prediction.scores, label)
+        answer = np.asarray(prediction.boxes(label).xyxy)[:1]
+        sweeps, fixed = {}, {}
+        for protocol in self.protocols:
+            localization_map = prediction.map(label, protocol.frame(sample.size))
+            swept = protocol.sweep(localization_map, truth, sample.size)
+            sweeps[protocol.name] = np.stack([swept["largest"], swept["all"]]).astype(np.float32)
+            own = protocol.answers(answer, sample.size)
+            targets = protocol.targets(truth, sample.size)
+            fixed[protocol.name] = float(protocol.best_iou(own, targets).max(initial=0.0))
+        return ImageResult(
+            image_id=sample.image_id,
+            label=label,
+            top=top,
+            size=sample.size,
+            boxes=np.asarray(truth.boxes, dtype=np.float32),
+            annotated_boxes=np.asarray(truth.annotated_boxes, dtype=np.float32),
+            part_iou=_part_iou(answer, truth.part_boxes),
+            sweeps=sweeps,
+            fixed=fixed,
+        )
+
+    def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
+        """Percent by metric name; the whole summary stays in :attr:`summary`."""
+        thresholds = {protocol.name: protocol.thresholds for protocol in self.protocols}
+        stacked = LocalizationResults.stack(results, thresholds)
+        if self.save_results is not None:
+            stacked.save(self.save_results)
+        fullsup = None if self.fullsup is None else LocalizationResults.load(self.fullsup)
+        summary = summarize(stacked, fullsup, self.fixed_threshold, self.resamples)
+        check_summary(summary)
+        self.results_by_image, self.summary = stacked, summary
+        return summary.metrics()
+
+
+def _label(sample: Sample) -> int:
+    if np.ndim(sample.label):
+        raise EvaluationError(
+            "image with several labels (a multi-hot vector)",
+            expected="one class index an image",
+            hint="LocalizationMetric scores single-label data sets",
+        )
+    if sample.label < 0:
+        raise EvaluationError("image without a label", expected="a class index from 0")
+    return int(sample.label)
+
+
+def _top_classes(scores: np.ndarray, label: int) -> np.ndarray:
+    """``(5,)`` int64, surest first, equal scores by class index, -1 beyond the last class."""
+    scores = np.asarray(scores, dtype=np.float64)
+    if scores.ndim != 1 or np.isnan(scores).any():
+        raise EvaluationError(
+            f"class scores of shape {scores.shape}" + " with NaN" * bool(np.isnan(scores).any()),
+            expected="(K,) numbers",
+        )
+    if label >= len(scores):
+        raise EvaluationError(
+            f"label {label}, but the model has {len(scores)} classes",
+            expected="a label below the number of classes",
+            hint="does model.head.num_classes fit the data set?",
+        )
+    top = np.full(TOP, -1, dtype=np.int64)
+    best = np.argsort(-scores, kind="stable")[:TOP]
+    top[: len(best)] = best
+    return top
+
+
+def _part_iou(answer: np.ndarray, part_boxes: np.ndarray | None) -> float:
+    if part_boxes is None or not len(part_boxes):
+        return float("nan")
+    return float(box_iou(answer, part_boxes).max(initial=0.0))
+
+
+def _protocols(names: Sequence[str]) -> tuple:
+    if isinstance(names, str) or not names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"LocalizationMetric: protocols is {names!r}",
+            expected="a list of different protocol names, at least one",
+        )
+    return tuple(get_protocol(name) for name in names)
+
+
+def _threshold(value: float | None) -> float | None:
+    if value is None:
+        return None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
+        raise ConfigError(
+            f"LocalizationMetric: fixed_threshold is {value!r}",
+            expected="a number from 0 to below 1, or None",
+        )
+    return float(value)
+
+
+def _existing(path: str | None) -> Path | None:
+    if path is None or Path(path).is_file():
+        return None if path is None else Path(path)
+    raise ConfigError(
+        "LocalizationMetric: the file given as fullsup is missing",
+        at=str(path),
+        expected="results saved by an evaluation of train-fullsup",
+        hint="evaluate train-fullsup first, with save_results",
+    )
+
+
+def _count(resamples: int) -> int:
+    if not isinstance(resamples, int) or isinstance(resamples, bool) or resamples < 0:
+        raise ConfigError(
+            f"LocalizationMetric: resamples is {resamples!r}", expected="a whole number from 0"
+        )
+    return resamples

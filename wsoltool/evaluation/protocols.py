@@ -1,0 +1,161 @@
+"""The named ways to compare a map with the true boxes; every table says which one it followed."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+
+import numpy as np
+
+from wsoltool.errors import ConfigError, EvaluationError, did_you_mean
+from wsoltool.functional.boxes import box_iou, scale_boxes
+from wsoltool.functional.sweep import (
+    THRESHOLDS,
+    Sweeps,
+    grey_levels,
+    tight_sweeps,
+    wsolevaluation_sweeps,
+)
+from wsoltool.structures import Size, Truth
+
+
+class Protocol(ABC):
+    """A frame, the truth in it, and the rules that turn maps into boxes and boxes into overlap.
+
+    Attributes:
+        name: As configs and tables call it.
+        description: One line for the table.
+        inclusive: x1 and y1 belong to a box when overlaps are counted.
+        thresholds: ``(T,)`` float64, those of :meth:`sweep`.
+    """
+
+    name: str
+    description: str
+    inclusive: bool
+    thresholds: np.ndarray = THRESHOLDS
+
+    @abstractmethod
+    def frame(self, size: Size) -> Size:
+        """The size at which the map of an image of ``size`` is asked for."""
+
+    @abstractmethod
+    def targets(self, truth: Truth, size: Size) -> np.ndarray:
+        """``(M, 4)`` float64: the true boxes in the frame, in this protocol's convention."""
+
+    @abstractmethod
+    def answers(self, boxes: np.ndarray, size: Size) -> np.ndarray:
+        """``(N, 4)`` boxes, original pixels, x1 y1 exclusive, as this protocol would score them."""
+
+    @abstractmethod
+    def sweep(self, localization_map: np.ndarray, truth: Truth, size: Size) -> Sweeps:
+        """Best IoU at each threshold: ``largest`` and ``all``, ``(T,)`` float64 each.
+
+        Args:
+            localization_map: ``(H, W)`` in [0, 1], of the frame's size.
+            truth: At least one box.
+            size: Of the original image.
+        """
+
+    @abstractmethod
+    def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """A map in [0, 1] as this protocol compares it, and ``(T,)`` what must be exceeded."""
+
+    @abstractmethod
+    def outline(self, boxes: np.ndarray, frame: Size) -> np.ndarray:
+        """``(N, 4)`` boxes of pixels in the frame, x1 y1 exclusive, in this convention."""
+
+    def best_iou(self, boxes: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """``(N,)`` float64: each answer's best overlap with a target."""
+        return box_iou(boxes, targets, self.inclusive).max(axis=1)
+
+    def check_map(self, localization_map: np.ndarray, size: Size) -> None:
+        """Raise when a map does not fill the frame."""
+        if localization_map.shape != self.frame(size):
+            raise EvaluationError(
+                f"localization map of shape {localization_map.shape}",
+                expected=f"{self.frame(size)}, the {self.name} frame of an image of size {size}",
+            )
+
+
+class WsolEvaluation(Protocol):
+    """The benchmark of Choe et al., CVPR 2020 (arXiv:2001.07437), bit-compatible.
+
+    The image is squashed to 224 x 224. True boxes are the annotation's own numbers, scaled and
+    truncated, and compared as if x1 and y1 were inside them. Boxes of maps are a pixel larger than
+    the regions that they surround, and holes have boxes too.
+    """
+
+    name = "wsolevaluation"
+    description = (
+        "224 x 224 frame, 256 grey levels, threshold relative to the brightest, contours "
+        "(largest by polygon area; holes count), boxes one pixel larger, inclusive IoU"
+    )
+    inclusive = True
+    side = 224
+
+    def frame(self, size: Size) -> Size:
+        return (self.side, self.side)
+
+    def targets(self, truth: Truth, size: Size) -> np.ndarray:
+        return np.trunc(scale_boxes(truth.annotated_boxes, size, self.frame(size)))
+
+    def answers(self, boxes: np.ndarray, size: Size) -> np.ndarray:
+        frame = self.frame(size)
+        return self.outline(np.trunc(scale_boxes(boxes, size, frame)), frame)
+
+    def sweep(self, localization_map: np.ndarray, truth: Truth, size: Size) -> Sweeps:
+        self.check_map(localization_map, size)
+        return wsolevaluation_sweeps(localization_map, self.targets(truth, size), self.thresholds)
+
+    def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return grey_levels(values, thresholds)
+
+    def outline(self, boxes: np.ndarray, frame: Size) -> np.ndarray:
+        return np.minimum(boxes, [frame[1], frame[0], frame[1] - 1, frame[0] - 1])
+
+
+class Tight(Protocol):
+    """What a user of the boxes would measure: exact boxes in the original image."""
+
+    name = "tight"
+    description = (
+        "original image size, absolute threshold, 8-connected components (largest by pixel count; "
+        "holes ignored), tight boxes, half-open IoU"
+    )
+    inclusive = False
+
+    def frame(self, size: Size) -> Size:
+        return (int(size[0]), int(size[1]))
+
+    def targets(self, truth: Truth, size: Size) -> np.ndarray:
+        return np.asarray(truth.boxes, dtype=np.float64)
+
+    def answers(self, boxes: np.ndarray, size: Size) -> np.ndarray:
+        return np.asarray(boxes, dtype=np.float64)
+
+    def sweep(self, localization_map: np.ndarray, truth: Truth, size: Size) -> Sweeps:
+        self.check_map(localization_map, size)
+        return tight_sweeps(localization_map, self.targets(truth, size), self.thresholds)
+
+    def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return np.asarray(values, dtype=np.float64), np.asarray(thresholds, dtype=np.float64)
+
+    def outline(self, boxes: np.ndarray, frame: Size) -> np.ndarray:
+        return np.asarray(boxes, dtype=np.float64)
+
+
+PROTOCOLS: dict[str, Protocol] = {p.name: p for p in (Tight(), WsolEvaluation())}
+
+
+def get_protocol(name: str) -> Protocol:
+    """The protocol called ``name``.
+
+    Raises:
+        ConfigError: There is none.
+    """
+    if name not in PROTOCOLS:
+        raise ConfigError(
+            f"unknown evaluation protocol {name!r}",
+            expected="one of " + ", ".join(PROTOCOLS),
+            hint=did_you_mean(str(name), PROTOCOLS),
+        )
+    return PROTOCOLS[name]

@@ -1,0 +1,224 @@
+"""What the evaluation keeps of every image: enough for each metric, and no map."""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
+import numpy as np
+
+from wsoltool.errors import EvaluationError
+from wsoltool.structures import Size, Truth
+
+FORMAT = 1
+TOP = 5
+DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
+
+
+@dataclass(slots=True)
+class ImageResult:
+    """The evaluation of one image, small enough to travel between ranks.
+
+    Attributes:
+        image_id: Unique in the data set.
+        label: Class index.
+        top: ``(5,)`` int64, the classes with the highest scores, surest first; -1 where the
+            model has fewer classes.
+        size: (height, width) of the original image.
+        boxes: ``(M, 4)`` float32, the true boxes, x1 y1 exclusive.
+        annotated_boxes: ``(L, 4)`` float32, as the annotation writes them.
+        part_iou: Best half-open IoU of the extractor's surest box with a part box; NaN without.
+        sweeps: Protocol name -> ``(2, T)`` float32, best IoU of the largest region and of all.
+        fixed: Protocol name -> best IoU of the extractor's surest box; 0 without a box.
+    """
+
+    image_id: str
+    label: int
+    top: np.ndarray
+    size: Size
+    boxes: np.ndarray
+    annotated_boxes: np.ndarray
+    part_iou: float
+    sweeps: dict[str, np.ndarray]
+    fixed: dict[str, float]
+
+
+@dataclass(slots=True)
+class BoxCurves:
+    """How well each image's boxes fit, at every threshold.
+
+    Attributes:
+        thresholds: ``(T,)`` float64; of a control, whatever it has one box for.
+        largest: ``(N, T)`` float32 best IoU of the box of the largest region.
+        all: ``(N, T)`` float32 best IoU of any region's box.
+        fixed: ``(N,)`` float32 best IoU of the one box that needs no choice of threshold; None
+            where there is no such box.
+    """
+
+    thresholds: np.ndarray
+    largest: np.ndarray
+    all: np.ndarray
+    fixed: np.ndarray | None
+
+    def select(self, index: np.ndarray) -> BoxCurves:
+        """The images at ``index``, a mask or indices."""
+        fixed = None if self.fixed is None else self.fixed[index]
+        return BoxCurves(self.thresholds, self.largest[index], self.all[index], fixed)
+
+
+@dataclass(slots=True)
+class LocalizationResults:
+    """The evaluation of N images as arrays; saved and loaded without pickle.
+
+    Attributes:
+        image_ids: ``(N,)`` str.
+        labels: ``(N,)`` int64.
+        top: ``(N, 5)`` int64.
+        sizes: ``(N, 2)`` int64 (height, width).
+        boxes: N arrays ``(M, 4)`` float32.
+        annotated_boxes: N arrays ``(L, 4)`` float32.
+        part_iou: ``(N,)`` float32, NaN where an image has no part box.
+        curves: Protocol name -> best IoU of the model's boxes, in the order of the protocols.
+    """
+
+    image_ids: np.ndarray
+    labels: np.ndarray
+    top: np.ndarray
+    sizes: np.ndarray
+    boxes: list[np.ndarray]
+    annotated_boxes: list[np.ndarray]
+    part_iou: np.ndarray
+    curves: dict[str, BoxCurves] = field(default_factory=dict)
+
+    @classmethod
+    def stack(
+        cls, items: Sequence[ImageResult], thresholds: Mapping[str, np.ndarray]
+    ) -> LocalizationResults:
+        """Gather single images.
+
+        Args:
+            items: At least one, all with the same protocols.
+            thresholds: Protocol name -> ``(T,)``; gives the order of the protocols.
+
+        Raises:
+            EvaluationError: There is no image, or one was evaluated twice.
+        """
+        if not items:
+            raise EvaluationError("no image was evaluated", expected="at least one prediction")
+        results = cls(
+            image_ids=np.array([item.image_id for item in items], dtype=np.str_),
+            labels=np.array([item.label for item in items], dtype=np.int64),
+            top=np.stack([item.top for item in items]),
+            sizes=np.array([item.size for item in items], dtype=np.int64),
+            boxes=[item.boxes for item in items],
+            annotated_boxes=[item.annotated_boxes for item in items],
+            part_iou=np.array([item.part_iou for item in items], dtype=np.float32),
+            curves={name: _stack_curves(items, name, grid) for name, grid in thresholds.items()},
+        )
+        results.check_unique()
+        return results
+
+    def check_unique(self) -> None:
+        """Raise when an image is counted twice."""
+        names, counts = np.unique(self.image_ids, return_counts=True)
+        if (counts > 1).any():
+            raise EvaluationError(
+                f"{(counts > 1).sum()} images were evaluated more than once",
+                at=str(names[counts > 1][0]),
+                expected="one result an image",
+                hint="image ids must be unique; the sampler's padding must come last",
+            )
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def truth(self, index: int) -> Truth:
+        """The true boxes of an image."""
+        return Truth(self.boxes[index], self.annotated_boxes[index])
+
+    def size(self, index: int) -> Size:
+        """(height, width) of an image."""
+        return int(self.sizes[index, 0]), int(self.sizes[index, 1])
+
+    def area_shares(self) -> np.ndarray:
+        """``(N,)`` float64: the largest true box's share of its image."""
+        largest = [((b[:, 2:] - b[:, :2]).prod(axis=1)).max() for b in self.boxes]
+        return np.array(largest, dtype=np.float64) / self.sizes.prod(axis=1)
+
+    def select(self, mask: np.ndarray) -> LocalizationResults:
+        """The images where ``mask`` ``(N,)`` bool holds."""
+        kept = np.flatnonzero(mask)
+        return LocalizationResults(
+            image_ids=self.image_ids[kept],
+            labels=self.labels[kept],
+            top=self.top[kept],
+            sizes=self.sizes[kept],
+            boxes=[self.boxes[i] for i in kept],
+            annotated_boxes=[self.annotated_boxes[i] for i in kept],
+            part_iou=self.part_iou[kept],
+            curves={name: curves.select(kept) for name, curves in self.curves.items()},
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write one compressed ``.npz``; boxes as one array each, with the count of every image."""
+        arrays = {"format": np.array(FORMAT), "protocols": np.array(list(self.curves))}
+        for name in ("image_ids", "labels", "top", "sizes", "part_iou"):
+            arrays[name] = getattr(self, name)
+        for name in ("boxes", "annotated_boxes"):
+            lists = getattr(self, name)
+            arrays[name] = np.concatenate(lists).astype(np.float32)
+            arrays[f"{name}_count"] = np.array([len(boxes) for boxes in lists])
+        for protocol, curves in self.curves.items():
+            for part in fields(BoxCurves):
+                if (values := getattr(curves, part.name)) is not None:
+                    arrays[f"{protocol}.{part.name}"] = values
+        with Path(path).open("wb") as file:
+            np.savez_compressed(file, **arrays)
+
+    @classmethod
+    def load(cls, path: str | Path) -> LocalizationResults:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            EvaluationError: The file is missing, damaged or something else.
+        """
+        try:
+            # Opened here: numpy leaves a damaged archive open.
+            with Path(path).open("rb") as file:
+                arrays = dict(np.load(file, allow_pickle=False))
+            if int(arrays["format"]) != FORMAT:
+                raise ValueError(f"format {int(arrays['format'])}, not {FORMAT}")
+            return cls._from_arrays(arrays)
+        except (*DAMAGE, OSError) as error:
+            raise EvaluationError(
+                f"cannot read localization results: {error}",
+                at=str(path),
+                expected="an .npz file written by LocalizationMetric(save_results=...)",
+            ) from error
+
+    @classmethod
+    def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> LocalizationResults:
+        plain = {name: arrays[name] for name in ("image_ids", "labels", "top", "sizes", "part_iou")}
+        ragged = {
+            name: np.split(arrays[name], np.cumsum(arrays[f"{name}_count"])[:-1])
+            for name in ("boxes", "annotated_boxes")
+        }
+        curves = {
+            str(protocol): BoxCurves(
+                thresholds=arrays[f"{protocol}.thresholds"],
+                largest=arrays[f"{protocol}.largest"],
+                all=arrays[f"{protocol}.all"],
+                fixed=arrays.get(f"{protocol}.fixed"),
+            )
+            for protocol in arrays["protocols"]
+        }
+        return cls(**plain, **ragged, curves=curves)
+
+
+def _stack_curves(items: Sequence[ImageResult], protocol: str, thresholds: np.ndarray) -> BoxCurves:
+    largest, every = np.stack([item.sweeps[protocol] for item in items], axis=1)
+    fixed = np.array([item.fixed[protocol] for item in items], dtype=np.float32)
+    return BoxCurves(np.asarray(thresholds), largest, every, fixed)
