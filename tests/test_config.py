@@ -26,7 +26,7 @@ def test_bundled_configs_are_found_by_name():
 
 
 def test_missing_config_hints_the_near_one():
-    with pytest.raises(ConfigError, match="did you mean 'cam/cam_small_creatures.py'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'cam/cam_small_creatures\.py'"):
         find_config("configs/cam/cam_smal_creatures.py")
 
 

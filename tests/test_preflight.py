@@ -121,9 +121,11 @@ def test_save_best_must_be_a_figure_of_the_table():
 
 
 def test_plugins_own_checks_are_heard():
-    text = problems(change=lambda c: c.model.update(
-        batch_augmentations=[{"type": "has.HideAndSeek", "grid_size": 4000}]
-    ))
+    text = problems(
+        change=lambda c: c.model.update(
+            batch_augmentations=[{"type": "has.HideAndSeek", "grid_size": 4000}]
+        )
+    )
     assert "model.batch_augmentations[0].grid_size" in text
 
 

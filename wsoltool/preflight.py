@@ -39,6 +39,7 @@ TOP_LEVEL: dict[str, str] = {
     "load_from": "checkpoint whose weights training starts from",
 }
 
+PRIVATE_HINT = "a variable of the file's own starts with an underscore"
 _DATALOADER = ("batch_size", "num_workers", "dataset", "shuffle", "drop_last")
 _KEYS: dict[str, tuple[str, ...]] = {
     "train_dataloader": _DATALOADER,
@@ -81,7 +82,9 @@ def check(config: Config, purpose: str = "check", components: Catalogue | None =
         ConfigProblems: Unknown keys and components, wrong and missing arguments, and what the
             plugins' own checks find; each with its dotted path.
     """
-    problems = list(find_problems(config, purpose, components or catalogue()))
+    found = find_problems(config, purpose, components or catalogue())
+    # A plugin that fails would be told of for each of its components.
+    problems = list({str(problem): problem for problem in found}.values())
     if problems:
         raise ConfigProblems(problems, at=config.filename)
 
@@ -115,7 +118,9 @@ def _unknown_keys(
                 at=f"{prefix}{key}",
                 known=known,
                 hint=did_you_mean(key, known)
-                or ("a variable of the file's own starts with an underscore" if not prefix else None),
+                or (
+                    "a variable of the file's own starts with an underscore" if not prefix else None
+                ),
             )
 
 
@@ -269,3 +274,22 @@ def _plugin_problems(
             continue  # reported where the config names it
         for problems in plugin.hooks.hook.wsoltool_check_config(config=config):
             yield from problems or ()
+
+
+def save_best_problems(config: Config) -> list[ConfigError]:
+    """A figure to keep the best checkpoint by must be one that validation computes."""
+    from wsoltool.evaluation.summary import CLASS_METRICS, LOCALIZATION_METRICS
+
+    names = plain(config.get("checkpoint", {})).get("save_best", ())
+    known = (*CLASS_METRICS, *LOCALIZATION_METRICS)
+    names = (names,) if isinstance(names, str) else names
+    return [
+        ConfigError(
+            f"save_best is {name!r}, which is no figure of the table",
+            at="checkpoint.save_best",
+            known=known,
+            hint=did_you_mean(str(name), known),
+        )
+        for name in names or ()
+        if name not in (*known, "auto")
+    ]

@@ -14,7 +14,9 @@ from wsoltool.plugin.manager import Catalogue, LoadedPlugin, import_face
 def run(arguments: argparse.Namespace) -> None:
     catalogue = Catalogue()
     if arguments.name:
-        content: Any = describe(catalogue.plugin("" if arguments.name == "core" else arguments.name))
+        content: Any = describe(
+            catalogue.plugin("" if arguments.name == "core" else arguments.name)
+        )
         show = _print_plugin
     else:
         content = overview(catalogue)

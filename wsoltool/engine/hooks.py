@@ -98,14 +98,10 @@ class ProgressHook(Hook):
         total = len(runner.test_dataloader)
         self._step("testing", batch_idx + 1, total, speed, runner.world_size)
 
-    def after_test_epoch(
-        self, runner: Runner, metrics: Mapping[str, float] | None = None
-    ) -> None:
+    def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         self._stop()
 
-    def after_val_epoch(
-        self, runner: Runner, metrics: Mapping[str, float] | None = None
-    ) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         if is_main_process() and metrics:
             shown = [f"{name} {value:.2f}" for name, value in _headlines(metrics)]
             self.console.print("train-fullsup: " + "  ".join(shown))

@@ -18,7 +18,7 @@ from wsoltool.config import plain
 from wsoltool.datasets.base import run_pipeline
 from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import read_image
-from wsoltool.engine.testing import load_localizer
+from wsoltool.engine.scoring import load_localizer
 from wsoltool.errors import ConfigError, DataError, WsolError, did_you_mean
 from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
@@ -112,7 +112,7 @@ class PhotoLocalizer:
         self, batch: Sequence[tuple[Path, np.ndarray]]
     ) -> Iterator[tuple[Path, np.ndarray, Prediction]]:
         shown = [self._shown(path, image) for path, image in batch]
-        for (path, image), prediction in zip(batch, self.model.test_step(collate(shown))):
+        for (path, image), prediction in zip(batch, self.model.test_step(collate(shown)), strict=True):
             yield path, image, prediction
 
     def _shown(self, path: Path, image: np.ndarray) -> tuple[np.ndarray, Sample]:
@@ -133,7 +133,7 @@ class PhotoLocalizer:
                     "class_score": round(float(prediction.scores[class_id]), 6),
                     "boxes": [
                         {"xyxy": [round(float(v), 2) for v in box], "score": round(float(score), 6)}
-                        for box, score in zip(boxes.xyxy, boxes.scores)
+                        for box, score in zip(boxes.xyxy, boxes.scores, strict=True)
                     ],
                 }
             )

@@ -15,7 +15,7 @@ from wsoltool.datasets.collate import check_classes, check_disjoint
 from wsoltool.engine.checkpoints import latest_checkpoint, load_weights, read_checkpoint
 from wsoltool.engine.dataloaders import build_dataloader, build_dataset
 from wsoltool.engine.distributed import join_group
-from wsoltool.engine.metrics import build_metrics
+from wsoltool.engine.metrics import build_training_metrics
 from wsoltool.engine.runner import (
     QuietRunner,
     build_runner,
@@ -26,6 +26,7 @@ from wsoltool.engine.runner import (
 )
 from wsoltool.errors import CheckpointError
 from wsoltool.models.builder import build_localizer
+from wsoltool.models.contracts import BoxExtractor
 from wsoltool.preflight import check
 
 LAST = "last.pth"
@@ -87,9 +88,9 @@ def training_runner(
         "max_epochs": config.train_cfg.max_epochs,
         "val_interval": config.train_cfg.get("val_interval", 1) or config.train_cfg.max_epochs + 1,
     }
-    if "val_dataloader" in config:
-        parts |= _validation(config, train_set, seed)
     model = build_localizer(plain(config.model))
+    if "val_dataloader" in config:
+        parts |= _validation(config, train_set, model.boxes, seed)
     check_class_count(model.head.num_classes, train_set, "train_dataloader")
     optimizer = plain(config.optim_wrapper)
     parts["optim_wrapper"] = use_amp(optimizer) if amp else optimizer
@@ -99,7 +100,9 @@ def training_runner(
     return build_runner(config, work_dir, model=model, **parts)
 
 
-def _validation(config: Config, train_set: LocalizationDataset, seed: int) -> dict[str, Any]:
+def _validation(
+    config: Config, train_set: LocalizationDataset, extractor: BoxExtractor, seed: int
+) -> dict[str, Any]:
     val_set = build_dataset(config, "val_dataloader")
     check_disjoint([train_set, val_set])
     check_classes([train_set, val_set])
@@ -107,7 +110,7 @@ def _validation(config: Config, train_set: LocalizationDataset, seed: int) -> di
     return {
         "val_dataloader": build_dataloader(val_set, settings, training=False, seed=seed),
         "val_cfg": {},
-        "val_evaluator": build_metrics(config),
+        "val_evaluator": build_training_metrics(config, extractor),
     }
 
 

@@ -57,6 +57,7 @@ class LocalizationMetric(BaseMetric):
         collect_dir: As in mmengine.
 
     Attributes:
+        fullsup: The loaded results of train-fullsup, or None; may be set until the evaluation.
         results_by_image: The last evaluation's :class:`LocalizationResults`, on the main rank.
         summary: Its :class:`Summary`, checked.
 
@@ -79,7 +80,7 @@ class LocalizationMetric(BaseMetric):
         self.prefix = None
         self.protocols = _protocols(protocols)
         self.fixed_threshold = _threshold(fixed_threshold)
-        self.fullsup = _existing(fullsup)
+        self.fullsup = None if fullsup is None else LocalizationResults.load(_existing(fullsup))
         self.save_results = save_results
         self.resamples = _count(resamples)
         self.results_by_image: LocalizationResults | None = None
@@ -135,8 +136,7 @@ class LocalizationMetric(BaseMetric):
         stacked = LocalizationResults.stack(results, thresholds)
         if self.save_results is not None:
             stacked.save(self.save_results)
-        fullsup = None if self.fullsup is None else LocalizationResults.load(self.fullsup)
-        summary = summarize(stacked, fullsup, self.fixed_threshold, self.resamples)
+        summary = summarize(stacked, self.fullsup, self.fixed_threshold, self.resamples)
         check_summary(summary)
         self.results_by_image, self.summary = stacked, summary
         return summary.metrics()
@@ -200,9 +200,9 @@ def _threshold(value: float | None) -> float | None:
     return float(value)
 
 
-def _existing(path: str | None) -> Path | None:
-    if path is None or Path(path).is_file():
-        return None if path is None else Path(path)
+def _existing(path: str) -> Path:
+    if Path(path).is_file():
+        return Path(path)
     raise ConfigError(
         "LocalizationMetric: the file given as fullsup is missing",
         at=str(path),

@@ -154,8 +154,8 @@ class Localizer(BaseModel):
 
     def _ask(self, scores: Tensor, samples: Samples) -> tuple[Tensor, list[int]]:
         # Images ask for different numbers of classes: short rows repeat their first class.
-        asked = [list(self.class_query(sample, row)) for sample, row in zip(samples, scores)]
+        pairs = zip(samples, scores, strict=True)
+        asked = [list(self.class_query(sample, row)) for sample, row in pairs]
         width = max(map(len, asked))
         rows = [row + row[:1] * (width - len(row)) for row in asked]
         return torch.tensor(rows, dtype=torch.int64), [len(row) for row in asked]
-

@@ -59,14 +59,9 @@ def wsoltool_datasets():
 
 @hookimpl
 def wsoltool_transforms():
-    from wsoltool.transforms import (
-        CenterCrop,
-        RandomCrop,
-        RandomFlip,
-        RandomResizedCrop,
-        Resize,
-        ResizeShortSide,
-    )
+    from wsoltool.transforms.crop import CenterCrop, RandomCrop, RandomResizedCrop
+    from wsoltool.transforms.flip import RandomFlip
+    from wsoltool.transforms.resize import Resize, ResizeShortSide
 
     return [Resize, ResizeShortSide, RandomCrop, CenterCrop, RandomResizedCrop, RandomFlip]
 
@@ -87,6 +82,6 @@ def wsoltool_runner_hooks():
 
 @hookimpl
 def wsoltool_check_config(config):
-    from wsoltool.preflight import loss_problems
+    from wsoltool.preflight import save_best_problems
 
-    return loss_problems(config)
+    return save_best_problems(config)

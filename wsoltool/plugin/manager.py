@@ -310,9 +310,7 @@ def _checked_hooks(module: ModuleType, origin: Origin) -> pluggy.PluginManager:
     return manager
 
 
-def _offered(
-    registry: Registry, hooks: pluggy.PluginManager, origin: Origin
-) -> dict[str, type]:
+def _offered(registry: Registry, hooks: pluggy.PluginManager, origin: Origin) -> dict[str, type]:
     try:
         answers = getattr(hooks.hook, registry.kind.hook)()
     except Exception as error:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dist import is_main_process
 
 from wsoltool.config import plain
 from wsoltool.datasets.collate import check_classes, check_disjoint
@@ -23,27 +22,27 @@ from wsoltool.engine.runner import (
     work_dir_of,
 )
 from wsoltool.errors import CheckpointError
+from wsoltool.evaluation.metric import LocalizationMetric
 from wsoltool.evaluation.results import LocalizationResults
+from wsoltool.evaluation.summary import Summary
 from wsoltool.models.builder import build_localizer
 from wsoltool.models.localizer import Localizer
 from wsoltool.preflight import check
 
 
 @dataclass(slots=True)
-class TestOutcome:
+class Scoring:
     """What scoring a checkpoint gave.
 
     Attributes:
-        test: Per-image results of the test split.
-        fullsup: Per-image results of train-fullsup, where the config has a ``val_dataloader``.
+        summary: All figures of the test split; None on ranks other than the first.
+        results: Per-image results behind them; likewise.
         runner: With the model and the test loader, for pictures.
         further: Figures of the config's further metrics.
     """
 
-    __test__ = False
-
-    test: LocalizationResults
-    fullsup: LocalizationResults | None
+    summary: Summary | None
+    results: LocalizationResults | None
     runner: QuietRunner
     further: dict[str, float]
 
@@ -64,12 +63,12 @@ def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, d
     return model, content.get("meta", {})
 
 
-def test(
+def score_checkpoint(
     config: Config,
     checkpoint: str | Path | None,
     work_dir: str | Path | None = None,
     launcher: str = "none",
-) -> TestOutcome:
+) -> Scoring:
     """Run the localizer on train-fullsup and on test.
 
     Args:
@@ -106,32 +105,32 @@ def test(
         settings = plain(config[loader])
         parts[loader] = build_dataloader(dataset, settings, training=False, seed=seed)
         parts[f"{split}_cfg"] = {}
-        parts[f"{split}_evaluator"] = build_metrics(config)
+        parts[f"{split}_evaluator"] = build_metrics(config, model.boxes)
     runner = build_runner(config, folder, model=model, **parts)
     return _score(runner, "val_dataloader" in sets)
 
 
-def _score(runner: QuietRunner, has_fullsup: bool) -> TestOutcome:
-    fullsup = None
+def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:
     if has_fullsup:
         runner.val()
-        fullsup = _results(runner.val_evaluator)
+        chosen_on = _localization(runner.val_evaluator).results_by_image
+        _localization(runner.test_evaluator).fullsup = chosen_on
     figures = runner.test()
-    own = runner.test_evaluator.metrics[0]
-    further = {k: v for k, v in figures.items() if k not in own.figures}
-    return TestOutcome(_results(runner.test_evaluator), fullsup, runner, further)
+    metric = _localization(runner.test_evaluator)
+    own = metric.summary.metrics() if metric.summary else {}
+    further = {name: value for name, value in figures.items() if name not in own}
+    return Scoring(metric.summary, metric.results_by_image, runner, further)
 
 
-def _results(evaluator: Any) -> LocalizationResults:
-    # Only the main process holds the gathered results.
-    return evaluator.metrics[0].gathered if is_main_process() else None
+def _localization(evaluator: Any) -> LocalizationMetric:
+    return evaluator.metrics[0]
 
 
 def _check_trained_classes(meta: dict[str, Any], classes: Any, checkpoint: str | Path) -> None:
     trained = meta.get("classes")
     if trained is None or list(trained) == list(classes):
         return
-    pairs = [(a, b) for a, b in zip(trained, classes) if a != b]
+    pairs = [(a, b) for a, b in zip(trained, classes, strict=False) if a != b]
     shown = f"{pairs[0][0]!r} where the data set has {pairs[0][1]!r}" if pairs else "others"
     raise CheckpointError(
         f"the checkpoint was trained on {len(trained)} classes, among them {shown}",

@@ -1,0 +1,43 @@
+"""``wsoltool test CONFIG CHECKPOINT``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from mmengine.dist import is_main_process
+    from rich.console import Console
+
+    from wsoltool.commands.options import config_of
+    from wsoltool.engine.scoring import score_checkpoint
+    from wsoltool.evaluation.table import metrics_table, report
+
+    config = config_of(arguments)
+    outcome = score_checkpoint(
+        config, arguments.checkpoint, arguments.work_dir, arguments.launcher
+    )
+    if not is_main_process() or outcome.summary is None:
+        return
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    console.print(metrics_table(outcome.summary))
+    for name, value in outcome.further.items():
+        console.print(f"{name}: {value}")
+    if arguments.json:
+        content = report(outcome.summary) | {"further": outcome.further}
+        content |= {"config": str(config.filename), "checkpoint": str(arguments.checkpoint)}
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        console.print(f"figures: {arguments.json}")
+    if arguments.gallery:
+        from wsoltool.engine.pictures import gallery_items
+        from wsoltool.visualization.gallery import write_gallery
+
+        runner = outcome.runner
+        figures = {name: f"{v:.1f}" for name, v in outcome.summary.metrics().items()}
+        items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
+        page = write_gallery(arguments.gallery, items, f"{config.filename}", figures)
+        console.print(f"gallery: {page}")
