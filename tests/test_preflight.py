@@ -81,15 +81,15 @@ def test_counts_must_be_whole_and_positive(value):
 @pytest.mark.parametrize("key", ["model", "train_dataloader", "train_cfg", "optim_wrapper"])
 def test_missing_parts_are_named(key):
     def remove(config):
-        del config[key]
+        config.pop(key)
 
     assert f"the config has no {key}" in problems(change=remove)
 
 
 def test_missing_dataset_and_head_are_named():
     def remove(config):
-        del config.train_dataloader["dataset"]
-        del config.model["head"]
+        config.train_dataloader.pop("dataset")
+        config.model.pop("head")
 
     text = problems(change=remove)
     assert "train_dataloader has no dataset" in text

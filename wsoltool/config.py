@@ -42,7 +42,7 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         _check_options(config, options, path)
         config.merge_from_dict(dict(options))
     for key in [key for key in config if key.startswith("_")]:
-        del config[key]
+        config.pop(key)
     return config
 
 
@@ -100,7 +100,7 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
 
 def _check_options(config: Config, options: Mapping[str, Any], path: Path) -> None:
     for dotted in options:
-        _check_option(config, dotted.split("."), dotted, path)
+        _check_option(config.to_dict(), dotted.split("."), dotted, path)
 
 
 def _check_option(node: Any, keys: list[str], dotted: str, path: Path) -> None:

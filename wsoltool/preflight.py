@@ -102,7 +102,9 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     yield from _numbers(tree)
     if isinstance(tree.get("model"), Mapping):
         yield from _model_problems(tree["model"])
-    yield from _walk(tree, "", components)
+    # mmengine builds the optimizer and its schedulers by its own names.
+    ours = {key: value for key, value in tree.items() if key not in _MMENGINE}
+    yield from _walk(ours, "", components)
     yield from _mmengine_problems(tree)
     yield from _evaluation_problems(tree.get("evaluation", {}))
     yield from _plugin_problems(config, tree, components)
@@ -117,10 +119,7 @@ def _unknown_keys(
                 f"unknown key {key!r}",
                 at=f"{prefix}{key}",
                 known=known,
-                hint=did_you_mean(key, known)
-                or (
-                    "a variable of the file's own starts with an underscore" if not prefix else None
-                ),
+                hint=did_you_mean(key, known) or (None if prefix else PRIVATE_HINT),
             )
 
 
@@ -278,10 +277,10 @@ def _plugin_problems(
 
 def save_best_problems(config: Config) -> list[ConfigError]:
     """A figure to keep the best checkpoint by must be one that validation computes."""
-    from wsoltool.evaluation.summary import CLASS_METRICS, LOCALIZATION_METRICS
+    from wsoltool.evaluation.summary import BOX_METRICS, CLASS_METRICS, DEFINED_ON_TEST
 
     names = plain(config.get("checkpoint", {})).get("save_best", ())
-    known = (*CLASS_METRICS, *LOCALIZATION_METRICS)
+    known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)
     names = (names,) if isinstance(names, str) else names
     return [
         ConfigError(

@@ -12,3 +12,10 @@ def wsoltool_batch_augmentations():
     from wsoltool_plugins.has.has import HideAndSeek
 
     return [HideAndSeek]
+
+
+@hookimpl
+def wsoltool_check_config(config):
+    from wsoltool_plugins.has.has import grid_problems
+
+    return grid_problems(config)

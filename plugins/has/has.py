@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
+from wsoltool.config import plain
 from wsoltool.errors import ConfigError
 from wsoltool.models.contracts import BatchAugmentation
 from wsoltool.structures import Samples
@@ -59,3 +61,24 @@ class HideAndSeek(BatchAugmentation):
         hidden &= (drawn > 0)[:, None, None]
         image = torch.arange(batch_size, device=device)[:, None, None]
         return hidden[image, rows[:, :, None], columns[:, None, :]]
+
+
+def grid_problems(config: Config) -> list[ConfigError]:
+    """Tiles that are no smaller than the pipeline's images: one tile would hide everything."""
+    dataset = plain(config.get("train_dataloader", {})).get("dataset", {})
+    sizes = [step["size"] for step in dataset.get("pipeline", ()) if "size" in step]
+    sizes = sizes or [size for size in (dataset.get("image_size"),) if size]
+    problems = []
+    for index, entry in enumerate(plain(config.model).get("batch_augmentations", ())):
+        grid = entry.get("grid_size", 0)
+        largest = max(grid) if isinstance(grid, (list, tuple)) else grid
+        side = min(sizes[-1]) if sizes and isinstance(sizes[-1], tuple) else sizes[-1:] and sizes[-1]
+        if entry.get("type") == "has.HideAndSeek" and side and largest >= side:
+            problems.append(
+                ConfigError(
+                    f"tiles of {largest} pixels hide whole images of {side} pixels",
+                    at=f"model.batch_augmentations[{index}].grid_size",
+                    expected="a tile's side in pixels, well below the image's",
+                )
+            )
+    return problems

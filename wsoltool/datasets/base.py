@@ -74,6 +74,11 @@ class LocalizationDataset(Dataset):
             )
         return self.read_truth(index)
 
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What mmengine saves in checkpoints and hands to metrics."""
+        return {"classes": list(self.classes)}
+
     def __len__(self) -> int:
         return len(self.image_ids)
 

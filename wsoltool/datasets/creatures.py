@@ -43,6 +43,8 @@ class Creatures(LocalizationDataset):
             second cue, all over the body, for methods that hide the strongest one.
         multi_label: Creatures of one image differ in class, and labels are multi-hot; otherwise
             all are of the image's class.
+        in_memory: Draw all images once, at the start: faster from the second epoch on, for 27 kB
+            an image of 96 pixels.
         pipeline: Transforms, see :class:`LocalizationDataset`.
 
     Raises:
@@ -65,6 +67,7 @@ class Creatures(LocalizationDataset):
         background_bias: float = 0.0,
         coat_bias: float = 0.0,
         multi_label: bool = False,
+        in_memory: bool = False,
         pipeline: Sequence[Transform] = (),
     ) -> None:
         super().__init__(split, pipeline)
@@ -83,9 +86,13 @@ class Creatures(LocalizationDataset):
         self.multi_label = multi_label
         self._class_ids = self._draw_classes(length, fewest, most)
         self._last: tuple[int, tuple[Creature, ...], list[Figure]] | None = None
+        self._drawn = [self._draw(index) for index in range(length)] if in_memory else None
 
     def load(self, index: int) -> np.ndarray:
         """The image, ``(image_size, image_size, 3)`` uint8 RGB."""
+        return self._draw(index) if self._drawn is None else self._drawn[index].copy()
+
+    def _draw(self, index: int) -> np.ndarray:
         creatures, figures = self._figures(index)
         biases = self.background_bias, self.coat_bias
         class_ids = self._class_ids[index]

@@ -77,7 +77,7 @@ class ProgressHook(Hook):
     ) -> None:
         speed = self._speed(runner, data_batch)
         runner.message_hub.update_scalar("train/images_per_s", speed)
-        loss = float(outputs["loss"]) if outputs and "loss" in outputs else float("nan")
+        loss = outputs["loss"].detach().item() if outputs else float("nan")
         text = f"epoch {runner.epoch + 1}/{runner.max_epochs}  loss {loss:.3f}"
         self._step(text, runner.iter + 1, runner.max_iters, speed, runner.world_size)
 

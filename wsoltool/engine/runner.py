@@ -33,7 +33,13 @@ class QuietRunner(Runner):
         for handler in logger.handlers:
             if not isinstance(handler, logging.FileHandler):
                 handler.setLevel(logging.WARNING)
+                handler.addFilter(_concerns_people)
         return logger
+
+
+def _concerns_people(record: logging.LogRecord) -> bool:
+    # mmengine warns at every start of its own file clients' end.
+    return not any(name in record.getMessage() for name in ("FileClient", "HardDiskBackend"))
 
 
 def seed_of(config: Config) -> int:

@@ -47,6 +47,9 @@ ALL, SMALL = "all", "small"
 SMALL_SHARE = 0.5
 """Objects whose largest box covers less than this share of the image are ``small``."""
 PART_IOU = "mean IoU (part box)"
+CLASS_METRICS = ("Top-1 Cls", "Top-5 Cls")
+BOX_METRICS = ("GT-known Loc", "Top-1 Loc", "Top-5 Loc", "mean IoU")
+"""Of the image's one box; at the fixed threshold unless the key names another."""
 DEFINED_ON_TEST = ("MaxBoxAcc", "MaxBoxAccV2", *(f"MaxBoxAccV2@{iou}" for iou in IOUS))
 
 

@@ -3,7 +3,12 @@
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,
-    dataset=dict(type="Creatures", split="train-weaksup", pipeline=[dict(type="RandomFlip")]),
+    dataset=dict(
+        type="Creatures",
+        split="train-weaksup",
+        in_memory=True,
+        pipeline=[dict(type="RandomFlip")],
+    ),
 )
 val_dataloader = dict(
     batch_size=50, num_workers=2, dataset=dict(type="Creatures", split="train-fullsup")

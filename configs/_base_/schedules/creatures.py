@@ -1,10 +1,17 @@
 """Short training from random weights for the embedded set."""
 
-train_cfg = dict(max_epochs=12, val_interval=4)
+train_cfg = dict(max_epochs=12, val_interval=12)
 optim_wrapper = dict(
-    type="OptimWrapper",
-    optimizer=dict(type="SGD", lr=0.1, momentum=0.9, nesterov=True, weight_decay=1e-4),
+    type="OptimWrapper", optimizer=dict(type="AdamW", lr=4e-3, weight_decay=1e-2)
 )
 param_scheduler = [
-    dict(type="CosineAnnealingLR", T_max=12, by_epoch=True, convert_to_iter_based=True)
+    dict(type="LinearLR", start_factor=0.1, end=2, by_epoch=True, convert_to_iter_based=True),
+    dict(
+        type="CosineAnnealingLR",
+        begin=2,
+        T_max=10,
+        end=12,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
 ]
