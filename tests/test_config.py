@@ -50,13 +50,6 @@ def test_missing_base_is_named(tmp_path):
         load_config(path)
 
 
-def test_scalar_over_a_dict_is_explained(tmp_path):
-    write(tmp_path, "model = dict(type='Localizer')\n", "base.py")
-    path = write(tmp_path, "_base_ = ['base.py']\nmodel = 3\n")
-    with pytest.raises(ConfigError):
-        load_config(path)
-
-
 def test_options_override_nested_values_and_list_items(tmp_path):
     path = write(tmp_path, "model = dict(fusion=dict(scales=(1.0,)), inserts=[dict(at='a')])\n")
     options = {"model.fusion.scales": (1.0, 1.5), "model.inserts.0.at": "pool4"}

@@ -86,6 +86,11 @@ def test_missing_parts_are_named(key):
     assert f"the config has no {key}" in problems(change=remove)
 
 
+@pytest.mark.parametrize("key", ["model", "train_dataloader", "train_cfg", "optim_wrapper"])
+def test_parts_must_be_dicts(key):
+    assert f"{key} is 3" in problems(change=lambda config: config.update({key: 3}))
+
+
 def test_missing_dataset_and_head_are_named():
     def remove(config):
         config.train_dataloader.pop("dataset")
@@ -122,9 +127,10 @@ def test_save_best_must_be_a_figure_of_the_table():
 
 def test_plugins_own_checks_are_heard():
     text = problems(
+        {"train_dataloader.dataset.image_size": 64},
         change=lambda c: c.model.update(
-            batch_augmentations=[{"type": "has.HideAndSeek", "grid_size": 4000}]
-        )
+            batch_augmentations=[{"type": "has.HideAndSeek", "grid_size": 64}]
+        ),
     )
     assert "model.batch_augmentations[0].grid_size" in text
 

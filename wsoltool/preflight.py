@@ -102,6 +102,8 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     yield from _numbers(tree)
     if isinstance(tree.get("model"), Mapping):
         yield from _model_problems(tree["model"])
+    elif "model" in tree:
+        yield ConfigError(f"model is {tree['model']!r}", at="model", expected="a dict")
     # mmengine builds the optimizer and its schedulers by its own names.
     ours = {key: value for key, value in tree.items() if key not in _MMENGINE}
     yield from _walk(ours, "", components)

@@ -72,7 +72,9 @@ def grid_problems(config: Config) -> list[ConfigError]:
     for index, entry in enumerate(plain(config.model).get("batch_augmentations", ())):
         grid = entry.get("grid_size", 0)
         largest = max(grid) if isinstance(grid, (list, tuple)) else grid
-        side = min(sizes[-1]) if sizes and isinstance(sizes[-1], tuple) else sizes[-1:] and sizes[-1]
+        side = (
+            min(sizes[-1]) if sizes and isinstance(sizes[-1], tuple) else sizes[-1:] and sizes[-1]
+        )
         if entry.get("type") == "has.HideAndSeek" and side and largest >= side:
             problems.append(
                 ConfigError(

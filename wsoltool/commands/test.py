@@ -15,9 +15,7 @@ def run(arguments: argparse.Namespace) -> None:
     from wsoltool.evaluation.table import metrics_table, report
 
     config = config_of(arguments)
-    outcome = score_checkpoint(
-        config, arguments.checkpoint, arguments.work_dir, arguments.launcher
-    )
+    outcome = score_checkpoint(config, arguments.checkpoint, arguments.work_dir, arguments.launcher)
     if not is_main_process() or outcome.summary is None:
         return
     console = Console(highlight=False)

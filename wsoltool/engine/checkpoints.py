@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -34,7 +35,10 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             known=[p.as_posix() for p in sorted(path.parent.glob("*.pth"))],
         )
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # torch warns of foreign pickles before it refuses them.
+            warnings.simplefilter("ignore", UserWarning)
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise CheckpointError(
             "the checkpoint is not plain data and was refused; nothing in it was run",

@@ -112,7 +112,9 @@ class PhotoLocalizer:
         self, batch: Sequence[tuple[Path, np.ndarray]]
     ) -> Iterator[tuple[Path, np.ndarray, Prediction]]:
         shown = [self._shown(path, image) for path, image in batch]
-        for (path, image), prediction in zip(batch, self.model.test_step(collate(shown)), strict=True):
+        for (path, image), prediction in zip(
+            batch, self.model.test_step(collate(shown)), strict=True
+        ):
             yield path, image, prediction
 
     def _shown(self, path: Path, image: np.ndarray) -> tuple[np.ndarray, Sample]:

@@ -19,15 +19,15 @@ class SmallNet(Backbone):
 
     Args:
         channels: Of each stage.
-        output_stride: A power of two; its stages with stride 2 come first. 96 pixels at 8 give a
-            map of 12 cells.
+        output_stride: A power of two; its stages with stride 2 come first. 96 pixels at 4 give a
+            map of 24 cells.
         pretrained: See :func:`~wsoltool.models.pretrained.apply_pretrained`; torchvision has none.
     """
 
     def __init__(
         self,
-        channels: Sequence[int] = (16, 32, 64, 64),
-        output_stride: int = 8,
+        channels: Sequence[int] = (16, 32, 48, 48),
+        output_stride: int = 4,
         pretrained: Pretrained = False,
     ) -> None:
         super().__init__()
