@@ -41,7 +41,7 @@ def test_unknown_top_level_key_has_a_near_name():
         ("model.boxes.treshold", "threshold"),
         ("train_dataloader.dataset.lenght", "length"),
         ("evaluation.protocol", "protocols"),
-        ("optim_wrapper.optimizer.momentun", "momentum"),
+        ("optim_wrapper.optimizer.weight_decai", "weight_decay"),
     ],
 )
 def test_unknown_nested_key_has_a_path_and_a_near_name(key, near):

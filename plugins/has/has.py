@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -64,18 +65,13 @@ class HideAndSeek(BatchAugmentation):
 
 
 def grid_problems(config: Config) -> list[ConfigError]:
-    """Tiles that are no smaller than the pipeline's images: one tile would hide everything."""
-    dataset = plain(config.get("train_dataloader", {})).get("dataset", {})
-    sizes = [step["size"] for step in dataset.get("pipeline", ()) if "size" in step]
-    sizes = sizes or [size for size in (dataset.get("image_size"),) if size]
+    """Tiles that are no smaller than the training images: one tile would hide everything."""
+    side = _image_side(plain(config.get("train_dataloader", {})).get("dataset", {}))
     problems = []
     for index, entry in enumerate(plain(config.model).get("batch_augmentations", ())):
-        grid = entry.get("grid_size", 0)
-        largest = max(grid) if isinstance(grid, (list, tuple)) else grid
-        side = (
-            min(sizes[-1]) if sizes and isinstance(sizes[-1], tuple) else sizes[-1:] and sizes[-1]
-        )
-        if entry.get("type") == "has.HideAndSeek" and side and largest >= side:
+        grid = entry.get("grid_size", 0) if entry.get("type") == "has.HideAndSeek" else 0
+        largest = max(grid) if isinstance(grid, list | tuple) else grid
+        if side is not None and largest >= side:
             problems.append(
                 ConfigError(
                     f"tiles of {largest} pixels hide whole images of {side} pixels",
@@ -84,3 +80,10 @@ def grid_problems(config: Config) -> list[ConfigError]:
                 )
             )
     return problems
+
+
+def _image_side(dataset: Mapping[str, Any]) -> int | None:
+    """The shorter side of the network's input, where the config says it."""
+    sizes = [step["size"] for step in dataset.get("pipeline", ()) if "size" in step]
+    size = sizes[-1] if sizes else dataset.get("image_size")
+    return min(size) if isinstance(size, list | tuple) else size

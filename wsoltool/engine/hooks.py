@@ -58,7 +58,8 @@ class ProgressHook(Hook):
         interval: Iterations between two lines where the output is no terminal.
     """
 
-    priority = "LOW"
+    # Before the logger, which writes the speed.
+    priority = "NORMAL"
 
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval

@@ -19,6 +19,7 @@ from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.engine.distributed import wrapper_settings
 from wsoltool.engine.hooks import EpochSeedHook, PlainCheckpointHook, ProgressHook
+from wsoltool.engine.optimization import Bfloat16OptimWrapper
 from wsoltool.errors import ConfigError, WorkDirError
 from wsoltool.plugin.manager import build
 
@@ -35,6 +36,9 @@ class QuietRunner(Runner):
                 handler.setLevel(logging.WARNING)
                 handler.addFilter(_concerns_people)
         return logger
+
+    def dump_config(self) -> None:
+        """Nothing: training saves the config as people wrote it, without mmengine's own keys."""
 
 
 def _concerns_people(record: logging.LogRecord) -> bool:
@@ -125,5 +129,5 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
 def use_amp(optim_wrapper: dict[str, Any]) -> dict[str, Any]:
     """The optimizer's config for mixed precision: float16 on GPUs, bfloat16 on CPUs."""
     if not torch.cuda.is_available():
-        return {**optim_wrapper, "type": "Bfloat16OptimWrapper"}
+        return {**optim_wrapper, "type": Bfloat16OptimWrapper}
     return {**optim_wrapper, "type": "AmpOptimWrapper", "dtype": "float16"}

@@ -78,18 +78,20 @@ def training_runner(
     config: Config, work_dir: Path, resume: bool = False, amp: bool = False
 ) -> QuietRunner:
     """A Runner that is ready to train; the config must have passed the preflight."""
+    work_dir.mkdir(parents=True, exist_ok=True)
     seed = seed_everything(config)
     parts: dict[str, Any] = {}
     train_set = build_dataset(config, "train_dataloader")
     settings = plain(config.train_dataloader)
     parts["train_dataloader"] = build_dataloader(train_set, settings, training=True, seed=seed)
+    val_interval = config.train_cfg.get("val_interval", 1)
     parts["train_cfg"] = {
         "by_epoch": True,
-        "max_epochs": config.train_cfg.max_epochs,
-        "val_interval": config.train_cfg.get("val_interval", 1) or config.train_cfg.max_epochs + 1,
+        "max_epochs": config.train_cfg.get("max_epochs"),
+        "val_interval": val_interval or 1,
     }
     model = build_localizer(plain(config.model))
-    if "val_dataloader" in config:
+    if "val_dataloader" in config and val_interval:
         parts |= _validation(config, train_set, model.boxes, seed)
     check_class_count(model.head.num_classes, train_set, "train_dataloader")
     optimizer = plain(config.optim_wrapper)

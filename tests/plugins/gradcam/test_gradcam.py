@@ -141,7 +141,7 @@ def test_scores_without_a_graph_are_an_error(tiny_backbone):
 
 
 def test_unknown_target_and_class_are_errors(tiny_backbone, head):
-    with pytest.raises(ConfigError, match="no insert point 'pool9'"):
+    with pytest.raises(ConfigError, match="no feature 'pool9'"):
         run(GradCAM("pool9"), tiny_backbone, head, torch.randn(IMAGES))
     with pytest.raises(ShapeError, match="class ids from"):
         run(GradCAM(), tiny_backbone, head, torch.randn(IMAGES), torch.tensor([[5], [0]]))
