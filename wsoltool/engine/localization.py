@@ -79,7 +79,7 @@ class PhotoLocalizer:
         asked = None if classes is None else [self._class_id(name) for name in classes]
         self.model.class_query = _query(min(top, count), asked)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model: Localizer = self.model.to(device).eval()
+        self.model.to(device).eval()
 
     def _class_id(self, name: str) -> int:
         if name not in self.classes:
