@@ -20,7 +20,6 @@ from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import read_image
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.errors import ConfigError, DataError, WsolError, did_you_mean
-from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
 from wsoltool.plugin.manager import build
 from wsoltool.preflight import check

@@ -17,9 +17,7 @@ from wsoltool.models.prediction import Prediction
 from wsoltool.visualization.gallery import GalleryItem
 
 
-def gallery_items(
-    model: Any, dataset: LocalizationDataset, count: int
-) -> Iterator[GalleryItem]:
+def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Iterator[GalleryItem]:
     """Images spread evenly over a split, with the map and the boxes of the labelled class."""
     localizer: Localizer = model.module if is_model_wrapper(model) else model
     localizer.eval()
