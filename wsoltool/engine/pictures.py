@@ -38,7 +38,7 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
     top1 = prediction.top_classes(1)[0]
     verdict = "" if top1 == label else f", predicted {dataset.classes[top1]}"
     return GalleryItem(
-        name=sample.image_id.rpartition(".")[0] or sample.image_id,
+        name=sample.image_id,
         image=dataset.load(index),
         localization_map=prediction.map(label),
         predicted=boxes,

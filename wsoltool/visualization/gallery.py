@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
@@ -74,9 +75,10 @@ def write_gallery(
     """
     entries = []
     for item in items:
-        path = Path("pictures") / f"{item.name}.png"
+        path = _picture_path(item.name)
         save_png(folder / path, draw_item(item))
-        entries.append({"path": path.as_posix(), "caption": item.caption, "correct": item.correct})
+        link = quote(path.as_posix())
+        entries.append({"path": link, "caption": item.caption, "correct": item.correct})
     environment = Environment(loader=PackageLoader("wsoltool.visualization"), autoescape=True)
     colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR, "part": PART_COLOR}
     page = environment.get_template("gallery.html").render(
@@ -86,5 +88,11 @@ def write_gallery(
         colors={name: f"rgb{color}" for name, color in colors.items()},
     )
     index = folder / "index.html"
-    index.write_text(page, encoding="utf-8")
+    index.write_text(page, encoding="utf-8", errors="surrogateescape")
     return index
+
+
+def _picture_path(name: str) -> Path:
+    # Ids come from data sets: none may name a place outside of the gallery.
+    parts = ["__" if part == ".." else part for part in PurePosixPath(name).parts if part != "/"]
+    return Path("pictures", *parts[:-1], f"{parts[-1]}.png")
