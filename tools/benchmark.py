@@ -9,6 +9,7 @@ cannot.
 training-loop
     Images per second (wall time) of the training loop that ``wsoltool train`` runs, beside a bare
     loop of torch on the same model and data. 0.95 means that logs, progress and hooks take 5 %.
+    On a CPU torch has one thread here, for with more than there are free cores it mostly waits.
 help, plugins
     Wall time of ``wsoltool --help`` and ``wsoltool plugins`` in a new process, beside a Python
     that does nothing: the least that any command can take.

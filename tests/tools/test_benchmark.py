@@ -102,19 +102,18 @@ def test_one_thread_is_given_back(measuring):
     assert (cv2.getNumThreads(), torch.get_num_threads()) == before
 
 
-def test_the_runner_and_the_bare_loop_train_alike(tool, tmp_path):
+def test_the_runner_and_the_bare_loop_train_alike(tool, measuring, tmp_path):
     # Otherwise the two would not do the same work.
     training = import_module("benchmarks.training")
-    config = training.training_config(image_size=32, length=16, epochs=1, batch_size=8)
-    runner = training.training_runner(config, tmp_path)
-    loader = training._second_loader(runner.train_dataloader, config)
-    bare = training.BareLoop(training.deepcopy(runner.model), loader)
-    bare.warm_up()
-    runner.train()
-    assert bare.run_epoch(0) == 16
-    for own, other in zip(runner.model.parameters(), bare.model.parameters(), strict=True):
+    with measuring.one_thread():
+        config = training.training_config(image_size=32, batch_size=4, turns=2)
+        runner, turns = training.alternating_runner(config, tmp_path)
+        before = runner.model.head.classifier.weight.detach().clone()
+        runner.train()
+    assert len(turns.ours) == len(turns.reference) == 1
+    for own, other in zip(runner.model.parameters(), turns.bare.model.parameters(), strict=True):
         torch.testing.assert_close(own, other)
-    assert not torch.equal(bare.model.head.classifier.bias, torch.zeros(10))
+    assert not torch.equal(runner.model.head.classifier.weight, before)
 
 
 def test_maps_of_the_sweep_are_localization_maps(tool):

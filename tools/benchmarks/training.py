@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import tempfile
 import time
-from collections.abc import Callable
 from contextlib import redirect_stdout
 from copy import deepcopy
 from pathlib import Path
@@ -17,41 +16,38 @@ from mmengine.hooks import Hook
 from torch import nn
 from torch.utils.data import DataLoader
 
-from benchmarks.measurement import Measurement, Target, compare
+from benchmarks.measurement import Measurement, Target, compare, one_thread
 from wsoltool.config import plain
 from wsoltool.engine.dataloaders import build_dataloader
+from wsoltool.engine.runner import QuietRunner
 from wsoltool.engine.training import training_runner
 from wsoltool.preflight import check
 
 SGD = {"lr": 0.01, "momentum": 0.9, "weight_decay": 1e-4}
+WINDOW = 2  # iterations; a line of the log and of progress belongs to each
 
 
 def train_localizer(quick: bool = False) -> Measurement:
-    """Epochs of mmengine's Runner, as ``wsoltool train`` builds it, beside a bare torch loop.
+    """mmengine's Runner, as ``wsoltool train`` builds it, beside a bare torch loop.
 
     Both train a ResNet18 with a CAM head from the same weights on the same images in the same
-    order, through loaders with the same settings, by turns: a bare epoch, one of the Runner's, and
-    so on. An epoch counts from the first hook to the last, the start of the workers and the log's
-    and progress lines included; validation and checkpoints are not in it.
+    order, through loaders with the same settings, by turns of two iterations; the first turns are
+    not counted. Everything between two iterations is: batches, hooks, logs, progress. Validation
+    and checkpoints are not. A CPU works with one thread, which leaves a core to the workers.
     """
-    config = _quick_config() if quick else training_config(image_size=128, length=256, epochs=5)
-    check(config, "train")
+    sizes = (32, 8, 2) if quick else (128, 32, 10)
     # Progress lines are written and counted, but do not belong among the results.
-    with tempfile.TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
-        runner = training_runner(config, Path(folder))
-        rival = BareLoop(deepcopy(runner.model), _second_loader(runner.train_dataloader, config))
-        rival.warm_up()
-        window = Window(rival.run_epoch)
-        runner.register_hook(StartOfWindow(window))
-        runner.register_hook(EndOfWindow(window))
+    with tempfile.TemporaryDirectory() as folder, one_thread(), redirect_stdout(io.StringIO()):
+        runner, turns = alternating_runner(training_config(*sizes), Path(folder))
         runner.train()
     return compare(
-        "training-loop", "images/s", Target("ratio", above=0.95), window.ours, window.reference
+        "training-loop", "images/s", Target("ratio", above=0.95), turns.ours, turns.reference
     )
 
 
-def training_config(image_size: int, length: int, epochs: int, batch_size: int = 32) -> Config:
-    """ResNet18 and CAM on creatures, drawn once; no validation, a checkpoint after the end."""
+def training_config(image_size: int, batch_size: int, turns: int) -> Config:
+    """ResNet18 and CAM for one epoch of creatures, drawn once; no validation."""
+    length = turns * WINDOW * batch_size
     dataset = {"type": "Creatures", "image_size": image_size, "length": length, "in_memory": True}
     sections = {
         "model": {
@@ -60,20 +56,23 @@ def training_config(image_size: int, length: int, epochs: int, batch_size: int =
             "head": {"type": "cam.CAMHead", "num_classes": 10},
         },
         "train_dataloader": {"batch_size": batch_size, "num_workers": 2, "dataset": dataset},
-        "train_cfg": {"max_epochs": epochs, "val_interval": 0},
+        "train_cfg": {"max_epochs": 1, "val_interval": 0},
         "optim_wrapper": {"type": "OptimWrapper", "optimizer": {"type": "SGD", **SGD}},
-        "checkpoint": {"interval": epochs},
+        "log_interval": WINDOW,
     }
-    return Config(sections, cfg_text="# of tools/benchmark.py\n", filename="training_loop.py")
+    config = Config(sections, cfg_text="# of tools/benchmark.py\n", filename="training_loop.py")
+    check(config, "train")
+    return config
 
 
-def _quick_config() -> Config:
-    return training_config(image_size=32, length=16, epochs=2, batch_size=8)
-
-
-def _second_loader(loader: DataLoader, config: Config) -> DataLoader:
-    settings = plain(config.train_dataloader)
-    return build_dataloader(loader.dataset, settings, training=True, seed=loader.sampler.seed)
+def alternating_runner(config: Config, work_dir: Path) -> tuple[QuietRunner, Turns]:
+    """A Runner, and the hook in it that runs the bare loop by turns."""
+    runner = training_runner(config, work_dir)
+    settings, loader = plain(config.train_dataloader), runner.train_dataloader
+    second = build_dataloader(loader.dataset, settings, training=True, seed=loader.sampler.seed)
+    turns = Turns(BareLoop(deepcopy(runner.model), second))
+    runner.register_hook(turns)
+    return runner, turns
 
 
 class BareLoop:
@@ -88,75 +87,53 @@ class BareLoop:
         self.model, self.loader = model, loader
         self.optimizer = torch.optim.SGD(model.parameters(), **SGD)
 
-    def run_epoch(self, epoch: int) -> int:
-        """The number of images trained on."""
-        self.loader.sampler.set_epoch(epoch)
+    def start(self) -> None:
         self.model.train()
-        images = 0
-        for batch in self.loader:
-            images += self.step(batch)
-        return images
+        self.batches = iter(self.loader)
 
-    def step(self, batch: dict[str, Any]) -> int:
-        data = self.model.data_preprocessor(batch, training=True)
-        loss = sum(self.model(**data, mode="loss").values())
-        self.optimizer.zero_grad()
-        loss.backward()
-        self.optimizer.step()
-        return len(batch["inputs"])
-
-    def warm_up(self) -> None:
-        """A step whose result is thrown away, for what is done at the first one alone."""
-        state = deepcopy(self.model.state_dict())
-        self.step(next(iter(self.loader)))
-        self.model.load_state_dict(state)
-        self.optimizer = torch.optim.SGD(self.model.parameters(), **SGD)
+    def run(self, iterations: int) -> None:
+        for _ in range(iterations):
+            data = self.model.data_preprocessor(next(self.batches), training=True)
+            loss = sum(self.model(**data, mode="loss").values())
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
 
 
-class Window:
-    """Images per second of the Runner's epochs, and of the bare ones run before each.
+class Turns(Hook):
+    """After every window of the Runner's iterations, as many bare ones; speeds of both.
 
     Args:
-        bare_epoch: Runs the reference's epoch of a number, answers how many images it had.
+        bare: The reference.
+
+    Attributes:
+        ours: Images per second of the Runner, by turn.
+        reference: Likewise, of the bare loop.
     """
 
-    def __init__(self, bare_epoch: Callable[[int], int]) -> None:
-        self.bare_epoch = bare_epoch
+    priority = "LOWEST"
+
+    def __init__(self, bare: BareLoop) -> None:
+        self.bare = bare
         self.ours: list[float] = []
         self.reference: list[float] = []
 
-    def start(self, epoch: int) -> None:
-        start = _now()
-        self.images = self.bare_epoch(epoch)
-        self.reference.append(self.images / (_now() - start))
-        self._started = _now()
+    def before_train_epoch(self, runner: QuietRunner) -> None:
+        self.bare.start()
+        self._begun = _now()
 
-    def end(self) -> None:
-        self.ours.append(self.images / (_now() - self._started))
-
-
-class StartOfWindow(Hook):
-    """Before every other hook of an epoch."""
-
-    priority = "HIGHEST"
-
-    def __init__(self, window: Window) -> None:
-        self.window = window
-
-    def before_train_epoch(self, runner: Any) -> None:
-        self.window.start(runner.epoch)
-
-
-class EndOfWindow(Hook):
-    """After the schedule's, the log's and the progress hook, before the checkpoint's."""
-
-    priority = 80  # ProgressHook has 70 (LOW), mmengine's CheckpointHook 90 (VERY_LOW)
-
-    def __init__(self, window: Window) -> None:
-        self.window = window
-
-    def after_train_epoch(self, runner: Any) -> None:
-        self.window.end()
+    def after_train_iter(
+        self, runner: QuietRunner, batch_idx: int, data_batch: Any = None, outputs: Any = None
+    ) -> None:
+        if (batch_idx + 1) % WINDOW:
+            return
+        images, middle = WINDOW * len(data_batch["samples"]), _now()
+        self.bare.run(WINDOW)
+        end = _now()
+        if batch_idx >= WINDOW:  # the first turns pay for what is done once
+            self.ours.append(images / (middle - self._begun))
+            self.reference.append(images / (end - middle))
+        self._begun = _now()
 
 
 def _now() -> float:
