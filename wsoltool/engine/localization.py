@@ -20,7 +20,6 @@ from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import read_image
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.errors import ConfigError, DataError, WsolError, did_you_mean
-from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
 from wsoltool.plugin.manager import build
 from wsoltool.preflight import check
@@ -79,7 +78,7 @@ class PhotoLocalizer:
         asked = None if classes is None else [self._class_id(name) for name in classes]
         self.model.class_query = _query(min(top, count), asked)
         device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model: Localizer = self.model.to(device).eval()
+        self.model.to(device).eval()
 
     def _class_id(self, name: str) -> int:
         if name not in self.classes:
