@@ -18,6 +18,7 @@ from wsoltool.config import plain
 from wsoltool.datasets.base import run_pipeline
 from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import read_image
+from wsoltool.engine.runner import make_folder
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.errors import ConfigError, DataError, WsolError, did_you_mean
 from wsoltool.models.localizer import Localizer
@@ -70,16 +71,15 @@ class PhotoLocalizer:
         check(config, "localize")
         if top < 1:
             raise ConfigError(f"--top is {top}", expected="at least 1")
-        self.model, meta = load_localizer(config, checkpoint)
-        count = self.model.head.num_classes
+        model, meta = load_localizer(config, checkpoint)
+        count = model.head.num_classes
         self.classes = list(meta.get("classes") or map(str, range(count)))
         pipeline = plain(config.test_dataloader.dataset.get("pipeline", []))
         at = "test_dataloader.dataset.pipeline"
         self.pipeline = [build("transform", t, f"{at}[{i}]") for i, t in enumerate(pipeline)]
         asked = None if classes is None else [self._class_id(name) for name in classes]
-        self.model.class_query = _query(min(top, count), asked)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model: Localizer = self.model.to(device).eval()
+        model.class_query = _query(min(top, count), asked)
+        self.model: Localizer = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
 
     def _class_id(self, name: str) -> int:
         if name not in self.classes:
@@ -155,8 +155,10 @@ def localize(
 
     Raises:
         DataError: No image was given, or a path does not exist.
+        WorkDirError: ``out`` cannot be written.
     """
     photos = find_photos(images)
+    make_folder(out, "--out")
     names = _picture_names(photos)
     run = LocalizationRun()
     for path, image, prediction in photo_localizer.predict(photos, run):
@@ -224,7 +226,6 @@ def _overlay(image: np.ndarray, prediction: Prediction, found: dict[str, Any]) -
 
 
 def _write_tables(run: LocalizationRun, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     content = {"images": run.records, "failed": run.failed}
     text = json.dumps(content, indent=2, ensure_ascii=False)
     (out / "boxes.json").write_text(text + "\n", encoding="utf-8")
