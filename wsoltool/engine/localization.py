@@ -18,6 +18,7 @@ from wsoltool.config import plain
 from wsoltool.datasets.base import run_pipeline
 from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import read_image
+from wsoltool.engine.runner import make_folder
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.errors import ConfigError, DataError, WsolError, did_you_mean
 from wsoltool.models.prediction import Prediction
@@ -69,8 +70,8 @@ class PhotoLocalizer:
         check(config, "localize")
         if top < 1:
             raise ConfigError(f"--top is {top}", expected="at least 1")
-        self.model, meta = load_localizer(config, checkpoint)
-        count = self.model.head.num_classes
+        model, meta = load_localizer(config, checkpoint)
+        count = model.head.num_classes
         self.classes = list(meta.get("classes") or map(str, range(count)))
         pipeline = plain(config.test_dataloader.dataset.get("pipeline", []))
         at = "test_dataloader.dataset.pipeline"
@@ -154,8 +155,10 @@ def localize(
 
     Raises:
         DataError: No image was given, or a path does not exist.
+        WorkDirError: ``out`` cannot be written.
     """
     photos = find_photos(images)
+    make_folder(out, "--out")
     names = _picture_names(photos)
     run = LocalizationRun()
     for path, image, prediction in photo_localizer.predict(photos, run):
@@ -223,7 +226,6 @@ def _overlay(image: np.ndarray, prediction: Prediction, found: dict[str, Any]) -
 
 
 def _write_tables(run: LocalizationRun, out: Path) -> None:
-    out.mkdir(parents=True, exist_ok=True)
     content = {"images": run.records, "failed": run.failed}
     text = json.dumps(content, indent=2, ensure_ascii=False)
     (out / "boxes.json").write_text(text + "\n", encoding="utf-8")

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_distributed
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
@@ -18,7 +19,12 @@ from mmengine.runner import Runner, set_random_seed
 from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.engine.distributed import wrapper_settings
-from wsoltool.engine.hooks import EpochSeedHook, PlainCheckpointHook, ProgressHook
+from wsoltool.engine.hooks import (
+    EpochSeedHook,
+    PlainCheckpointHook,
+    ProgressHook,
+    SyncStatisticsHook,
+)
 from wsoltool.engine.optimization import Bfloat16OptimWrapper
 from wsoltool.errors import ConfigError, WorkDirError
 from wsoltool.plugin.manager import build
@@ -66,18 +72,32 @@ def work_dir_of(config: Config, work_dir: str | Path | None = None) -> Path:
     """
     default = Path("work_dirs") / Path(config.filename).stem
     path = Path(work_dir or config.get("work_dir") or default)
+    make_folder(path, "--work-dir")
+    return path
+
+
+def make_folder(path: Path, option: str) -> None:
+    """Make a folder, if it is not there, and try to write into it.
+
+    Args:
+        path: The folder.
+        option: The command-line option that chooses another one.
+
+    Raises:
+        WorkDirError: It cannot be written.
+    """
     try:
         path.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=path):
             pass
     except OSError as error:
+        what = "work directory" if option == "--work-dir" else "folder"
         raise WorkDirError(
-            f"work directory cannot be written: {error.strerror or error}",
+            f"{what} cannot be written: {error.strerror or error}",
             at=str(path),
             expected="a folder that can be written",
-            hint="give another one with --work-dir",
+            hint=f"give another one with {option}",
         ) from error
-    return path
 
 
 def check_class_count(num_classes: int, dataset: LocalizationDataset, loader: str) -> None:
@@ -95,7 +115,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
     """A Runner of built parts (model, dataloaders, evaluators), with the toolbox's hooks.
 
     Args:
-        config: Saved beside the results, as it was effective.
+        config: Saved in the checkpoints.
         work_dir: Of logs and checkpoints.
         parts: Passed to mmengine's Runner.
     """
@@ -113,13 +133,20 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
         warnings.simplefilter("ignore", DeprecationWarning)
         return QuietRunner(
             work_dir=str(work_dir),
+            # Without a launcher mmengine would train every process on its own.
+            launcher="pytorch" if is_distributed() else "none",
             cfg=kept,
             experiment_name=f"{Path(config.filename).stem}_{time.time_ns()}",
             default_hooks={
                 "checkpoint": {"type": PlainCheckpointHook, **checkpoint},
                 "logger": {"type": "LoggerHook", "interval": log_interval},
             },
-            custom_hooks=[EpochSeedHook(), ProgressHook(log_interval), *hooks],
+            custom_hooks=[
+                EpochSeedHook(),
+                SyncStatisticsHook(),
+                ProgressHook(log_interval),
+                *hooks,
+            ],
             randomness=randomness,
             env_cfg={"mp_cfg": {"opencv_num_threads": 0}, "dist_cfg": {"backend": "nccl"}},
             **parts,

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
 
+from wsoltool.errors import WorkDirError
 from wsoltool.visualization.overlay import (
     PART_COLOR,
     PREDICTED_COLOR,
@@ -28,7 +31,7 @@ class GalleryItem:
     """One image of the gallery; boxes as everywhere: xyxy, pixels of the original, exclusive.
 
     Attributes:
-        name: Of the picture's file; slashes make folders.
+        name: Of the picture's file, to which ``.png`` is added; slashes make folders.
         image: ``(H, W, 3)`` uint8 RGB, the original.
         localization_map: ``(H, W)`` in [0, 1].
         predicted: ``(N, 4)`` boxes.
@@ -74,9 +77,10 @@ def write_gallery(
     """
     entries = []
     for item in items:
-        path = Path("pictures") / f"{item.name}.png"
+        path = Path("pictures", *_inside(item.name))
         save_png(folder / path, draw_item(item))
-        entries.append({"path": path.as_posix(), "caption": item.caption, "correct": item.correct})
+        link = quote(path.as_posix())
+        entries.append({"path": link, "caption": item.caption, "correct": item.correct})
     environment = Environment(loader=PackageLoader("wsoltool.visualization"), autoescape=True)
     colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR, "part": PART_COLOR}
     page = environment.get_template("gallery.html").render(
@@ -86,5 +90,16 @@ def write_gallery(
         colors={name: f"rgb{color}" for name, color in colors.items()},
     )
     index = folder / "index.html"
-    index.write_text(page, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        index.write_text(page, encoding="utf-8")
+    except OSError as error:
+        what = f"gallery cannot be written: {error.strerror or error}"
+        raise WorkDirError(what, at=str(index)) from error
     return index
+
+
+def _inside(name: str) -> tuple[str, ...]:
+    """The parts of a picture's path, which leads nowhere out of its folder."""
+    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
+    return tuple("__" if part == ".." else part for part in [*parts[:-1], f"{parts[-1]}.png"])
