@@ -77,9 +77,9 @@ class PhotoLocalizer:
         at = "test_dataloader.dataset.pipeline"
         self.pipeline = [build("transform", t, f"{at}[{i}]") for i, t in enumerate(pipeline)]
         asked = None if classes is None else [self._class_id(name) for name in classes]
-        self.model.class_query = _query(min(top, count), asked)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model.to(device).eval()
+        model.class_query = _query(min(top, count), asked)
+        self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.eval()
 
     def _class_id(self, name: str) -> int:
         if name not in self.classes:
