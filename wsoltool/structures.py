@@ -75,7 +75,9 @@ class Samples:
         return cls(torch.as_tensor(np.stack([np.asarray(s.label) for s in items])), tuple(items))
 
     def to(self, device: torch.device | str) -> Samples:
-        return replace(self, labels=self.labels.to(device, non_blocking=True))
+        # A copy to the CPU must be waited for: it would be read before it has arrived.
+        waits = torch.device(device).type == "cpu"
+        return replace(self, labels=self.labels.to(device, non_blocking=not waits))
 
     def select(self, indices: Sequence[int]) -> Samples:
         """The sub-batch at ``indices``, in that order."""

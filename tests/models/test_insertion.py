@@ -79,7 +79,7 @@ def test_builders_get_channels_and_stride() -> None:
         return nn.Identity()
 
     Inserts(SmallNet(), [("stage*", build), ("input", build)])
-    assert seen == [(16, 2), (32, 4), (64, 8), (64, 8), (3, 1)]
+    assert seen == [(16, 2), (32, 4), (48, 4), (48, 4), (3, 1)]
 
 
 @pytest.mark.parametrize("point", ["input", "stage2", "conv3", "last"])
@@ -230,7 +230,7 @@ def test_replaced_inserts_are_used(images: Tensor) -> None:
     assert isinstance(model.inserts["last"], nn.SyncBatchNorm)
     nn.init.zeros_(model.inserts["last"].weight)
     nn.init.ones_(model.inserts["last"].bias)
-    assert torch.equal(model(images), torch.ones(2, 64, 4, 4))
+    assert torch.equal(model(images), torch.ones(2, 48, 8, 8))
 
 
 def test_attach_again_after_the_backbone_changed(images: Tensor) -> None:

@@ -1,17 +1,19 @@
-"""What happens around training: plain checkpoints, seeds for each epoch, progress."""
+"""What happens around training: plain checkpoints, seeds for each epoch, equal ranks, progress."""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Mapping
 from datetime import timedelta
+from itertools import chain
 from typing import Any
 
-from mmengine.dist import is_main_process
+from mmengine.dist import all_reduce_params, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, set_random_seed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsoltool import __version__
 from wsoltool.engine.checkpoints import from_plain, to_plain
@@ -47,6 +49,19 @@ class EpochSeedHook(Hook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         set_random_seed(runner.seed + 1009 * runner.epoch + 7919 * runner.rank)
+
+
+class SyncStatisticsHook(Hook):
+    """Averages BatchNorm's running statistics over the ranks after every epoch.
+
+    Gradients are shared at every step, running statistics are not: without this, every rank would
+    validate another network, and the checkpoint would hold what the first rank alone has seen.
+    """
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        norms = (m for m in runner.model.modules() if isinstance(m, _BatchNorm))
+        statistics = ((m.running_mean, m.running_var) for m in norms if m.track_running_stats)
+        all_reduce_params(list(chain.from_iterable(statistics)), op="mean")
 
 
 class ProgressHook(Hook):

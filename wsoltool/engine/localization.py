@@ -85,8 +85,8 @@ class PhotoLocalizer:
         check(config, "localize")
         if top < 1:
             raise ConfigError(f"--top is {top}", expected="at least 1")
-        self.model, meta = load_localizer(config, checkpoint)
-        count = self.model.head.num_classes
+        model, meta = load_localizer(config, checkpoint)
+        count = model.head.num_classes
         self.classes = list(meta.get("classes") or map(str, range(count)))
         if len(self.classes) != count:
             raise CheckpointError(
@@ -99,9 +99,9 @@ class PhotoLocalizer:
         self.pipeline = [build("transform", t, f"{at}[{i}]") for i, t in enumerate(pipeline)]
         asked = None if classes is None else [self._class_id(name) for name in classes]
         asked = asked and list(dict.fromkeys(asked))
-        self.model.class_query = _query(min(top, count), asked)
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        self.model.to(device).eval()
+        model.class_query = _query(min(top, count), asked)
+        self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.eval()
 
     def _class_id(self, name: str) -> int:
         if name not in self.classes:

@@ -16,6 +16,8 @@ from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
 from wsoltool.visualization.gallery import GalleryItem
 
+_NONE = np.zeros((0, 4), np.float32)
+
 
 def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Iterator[GalleryItem]:
     """Images spread evenly over a split, with the map and the boxes of the labelled class."""
@@ -32,18 +34,19 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
     sample = prediction.sample
     label = prediction.class_ids[0]
     boxes = prediction.boxes(label).xyxy
-    truth = sample.truth
-    assert truth is not None
-    iou = float(box_iou(boxes[:1], truth.boxes).max()) if len(boxes) and len(truth.boxes) else 0.0
+    truth = sample.truth.boxes if sample.truth else _NONE
+    parts = sample.truth.part_boxes if sample.truth else None
+    iou = float(box_iou(boxes[:1], truth).max(initial=0.0)) if len(truth) else None
     top1 = prediction.top_classes(1)[0]
     verdict = "" if top1 == label else f", predicted {dataset.classes[top1]}"
+    overlap = "" if iou is None else f", IoU {iou:.2f}"
     return GalleryItem(
         name=sample.image_id,
         image=dataset.load(index),
         localization_map=prediction.map(label),
         predicted=boxes,
-        truth=truth.boxes,
-        parts=truth.part_boxes if truth.part_boxes is not None else np.zeros((0, 4)),
-        caption=f"{sample.image_id}: {dataset.classes[label]}{verdict}, IoU {iou:.2f}",
-        correct=iou >= 0.5,
+        truth=truth,
+        parts=_NONE if parts is None else parts,
+        caption=f"{sample.image_id}: {dataset.classes[label]}{verdict}{overlap}",
+        correct=None if iou is None else iou >= 0.5,
     )

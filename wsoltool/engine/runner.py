@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_distributed
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
@@ -19,7 +20,12 @@ from mmengine.runner import Runner, set_random_seed
 from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.engine.distributed import wrapper_settings
-from wsoltool.engine.hooks import EpochSeedHook, PlainCheckpointHook, ProgressHook
+from wsoltool.engine.hooks import (
+    EpochSeedHook,
+    PlainCheckpointHook,
+    ProgressHook,
+    SyncStatisticsHook,
+)
 from wsoltool.engine.optimization import Bfloat16OptimWrapper
 from wsoltool.errors import ConfigError
 from wsoltool.paths import writable_folder
@@ -125,7 +131,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
     """A Runner of built parts (model, dataloaders, evaluators), with the toolbox's hooks.
 
     Args:
-        config: Saved beside the results, as it was effective.
+        config: Saved in the checkpoints.
         work_dir: Of logs and checkpoints.
         parts: Passed to mmengine's Runner.
     """
@@ -143,13 +149,20 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
         warnings.simplefilter("ignore", DeprecationWarning)
         return QuietRunner(
             work_dir=str(work_dir),
+            # Without a launcher mmengine would train every process on its own.
+            launcher="pytorch" if is_distributed() else "none",
             cfg=kept,
             experiment_name=f"{Path(config.filename).stem}_{time.time_ns()}",
             default_hooks={
                 "checkpoint": {"type": PlainCheckpointHook, **checkpoint},
                 "logger": {"type": "LoggerHook", "interval": log_interval},
             },
-            custom_hooks=[EpochSeedHook(), ProgressHook(log_interval), *hooks],
+            custom_hooks=[
+                EpochSeedHook(),
+                SyncStatisticsHook(),
+                ProgressHook(log_interval),
+                *hooks,
+            ],
             randomness=randomness,
             env_cfg={"mp_cfg": {"opencv_num_threads": 0}, "dist_cfg": {"backend": "nccl"}},
             **parts,

@@ -98,7 +98,8 @@ def training_runner(
     parts["optim_wrapper"] = use_amp(optimizer) if amp else optimizer
     parts["param_scheduler"] = plain(config.get("param_scheduler", [])) or None
     parts |= _start(config, work_dir, resume, model)
-    config.dump(work_dir / Path(config.filename).name)
+    if is_main_process():
+        config.dump(work_dir / Path(config.filename).name)
     return build_runner(config, work_dir, model=model, **parts)
 
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from torch import nn
 
 from wsoltool.errors import ConfigError, did_you_mean
-from wsoltool.models.insertion import Inserts
+from wsoltool.models.contracts import Backbone, BatchAugmentation
+from wsoltool.models.insertion import Build, Inserts
 from wsoltool.models.localizer import Localizer
 from wsoltool.models.preprocessor import Preprocessor
 from wsoltool.plugin.manager import build
+from wsoltool.registry import argument_problems
 
 #: Keys of ``model`` and what stands there when the config is silent.
 MODEL_DEFAULTS: dict[str, Any] = {
@@ -39,15 +41,16 @@ def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
     map_source = config["map_source"]
     augmentations = [
         build("batch augmentation", entry, f"{at}.batch_augmentations[{i}]")
-        for i, entry in enumerate(config["batch_augmentations"])
+        for i, entry in enumerate(config["batch_augmentations"] or ())
     ]
-    settings = {"mean": backbone.input_mean, "std": backbone.input_std, **config["preprocessor"]}
     return Localizer(
         backbone=backbone,
         head=head,
         fusion=build("fusion", config["fusion"], f"{at}.fusion"),
         boxes=build("box extractor", config["boxes"], f"{at}.boxes"),
-        preprocessor=Preprocessor(batch_augmentations=augmentations, **settings),
+        preprocessor=_preprocessor(
+            backbone, config["preprocessor"] or {}, augmentations, f"{at}.preprocessor"
+        ),
         inserts=_inserts(backbone, config["inserts"], f"{at}.inserts"),
         map_source=map_source and build("map source", map_source, f"{at}.map_source"),
     )
@@ -68,14 +71,41 @@ def check_model_keys(model: Mapping[str, Any], at: str) -> None:
             raise ConfigError(f"{at} has no {key}", at=f"{at}.{key}", expected="dict(type=...)")
 
 
-def _inserts(backbone: Any, entries: Any, at: str) -> Inserts | None:
-    if not entries:
-        return None
-    planned = [
-        (entry["at"], partial(_build_insert, entry["module"], f"{at}[{i}].module"))
-        for i, entry in enumerate(entries)
-    ]
-    return Inserts(backbone, planned)
+def _preprocessor(
+    backbone: Backbone,
+    settings: Mapping[str, Any],
+    augmentations: Sequence[BatchAugmentation],
+    at: str,
+) -> Preprocessor:
+    own = {"mean": backbone.input_mean, "std": backbone.input_std}
+    for problem in argument_problems(Preprocessor, settings, at, supplied=own):
+        raise problem
+    if "batch_augmentations" in settings:
+        what = f"{at} takes no batch_augmentations"
+        raise ConfigError(what, at=at, hint="they stand in the model, beside the preprocessor")
+    try:
+        return Preprocessor(batch_augmentations=augmentations, **{**own, **settings})
+    except ConfigError as error:
+        raise error.located(at) from error
+
+
+def _inserts(
+    backbone: Backbone, entries: Sequence[Mapping[str, Any]] | None, at: str
+) -> Inserts | None:
+    planned = [_insert(backbone, entry, f"{at}[{i}]") for i, entry in enumerate(entries or ())]
+    return Inserts(backbone, planned) if planned else None
+
+
+def _insert(backbone: Backbone, entry: Mapping[str, Any], at: str) -> tuple[str, Build]:
+    """(point or glob, builder), both known to exist."""
+    if not isinstance(entry, Mapping) or set(entry) != {"at", "module"}:
+        expected = "dict(at=..., module=dict(type=...))"
+        raise ConfigError(f"{entry!r} is no insert", at=at, expected=expected)
+    try:
+        backbone.resolve_points(entry["at"])
+    except ConfigError as error:
+        raise error.located(f"{at}.at") from error
+    return entry["at"], partial(_build_insert, entry["module"], f"{at}.module")
 
 
 def _build_insert(config: Any, at: str, channels: int, stride: int) -> nn.Module:

@@ -43,7 +43,7 @@ class Inserts(nn.ModuleDict):
         ['stage2']
         >>> with inserts.samples(Samples(torch.tensor([3]))):
         ...     net(torch.zeros(1, 3, 96, 96))["last"].shape
-        torch.Size([1, 64, 12, 12])
+        torch.Size([1, 48, 24, 24])
     """
 
     def __init__(self, backbone: Backbone, entries: Sequence[tuple[str, Build]] = ()) -> None:

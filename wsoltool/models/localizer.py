@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.model import BaseModel
 from torch import Tensor
@@ -37,10 +38,10 @@ class HeadMaps(MapSource):
 def labels_and_top1(sample: Sample, scores: Tensor) -> list[int]:
     """The image's own classes where they are known, and the predicted one."""
     top1 = int(scores.argmax())
-    if isinstance(sample.label, int):
-        labels = [sample.label] if sample.label >= 0 else []
+    if np.ndim(sample.label):
+        labels = np.flatnonzero(np.asarray(sample.label) > 0).tolist()
     else:
-        labels = [int(index) for index in sample.label.nonzero()[0]]
+        labels = [int(sample.label)] if sample.label >= 0 else []
     return list(dict.fromkeys([*labels, top1]))
 
 
@@ -57,6 +58,9 @@ class Localizer(BaseModel):
         preprocessor: Normalisation and batch augmentations.
         inserts: Modules at insert points of the backbone.
         map_source: Where maps come from; the head by default.
+
+    Raises:
+        ConfigError: A part asks for a feature that the backbone has not, or no view gives scores.
     """
 
     def __init__(
@@ -79,10 +83,29 @@ class Localizer(BaseModel):
         #: Which classes are mapped at test; commands replace it.
         self.class_query: ClassQuery = labels_and_top1
         head.bind(backbone)
+        self._check_parts()
         backbone.want(head.taps)
 
     def init_weights(self) -> None:
         """Nothing: every part initialises itself when built, pretrained weights included."""
+
+    def _check_parts(self) -> None:
+        # Found now, not at the first validation after hours of training.
+        if not any(view.scores for view in self.fusion.views()):
+            raise ConfigError(
+                f"no view of {type(self.fusion).__name__} gives class scores", at="model.fusion"
+            )
+        wanted = {
+            "head": self.head.taps,
+            "map_source": self.map_source.features,
+            "boxes": self.boxes.features,
+        }
+        for key, names in wanted.items():
+            for name in names:
+                try:
+                    self.backbone.step_of(name)
+                except ConfigError as error:
+                    raise error.located(f"model.{key}") from error
 
     def forward(self, inputs: Any, samples: Any = None, mode: str = "tensor") -> Any:
         """mmengine's entry, on what the preprocessor answers.
@@ -111,42 +134,47 @@ class Localizer(BaseModel):
 
     @torch.no_grad()
     def predict(self, inputs: Tensor | list[Tensor], samples: Samples) -> list[Prediction]:
-        """Scores and maps of every image of a normalised batch."""
+        """Scores and maps of every image of a normalised batch.
+
+        Args:
+            inputs: ``(B, 3, H, W)``, or B of ``(1, 3, H, W)`` where sizes differ.
+            samples: Of the same images.
+        """
         if isinstance(inputs, Tensor):
             return self._predict(inputs, samples)
-        predictions = []
+        by_size: dict[torch.Size, list[int]] = {}
         for index, image in enumerate(inputs):
-            predictions += self._predict(image, samples.select([index]))
-        return predictions
+            by_size.setdefault(image.shape, []).append(index)
+        found: dict[int, Prediction] = {}
+        for indices in by_size.values():
+            images = torch.cat([inputs[index] for index in indices])
+            found.update(zip(indices, self._predict(images, samples.select(indices)), strict=True))
+        return [found[index] for index in range(len(inputs))]
 
     def _predict(self, images: Tensor, samples: Samples) -> list[Prediction]:
-        views = self.fusion.views()
-        shown = {view: view.apply(images) for view in views if view.scores}
-        wanted = (*self.map_source.features, *self.boxes.features)
-        with self.backbone.also(wanted):
-            features = {view: self.extract(image) for view, image in shown.items()}
-            scores = torch.stack([self.head.scores(f).float() for f in features.values()]).mean(0)
-            class_ids, counts = self._ask(scores.cpu(), samples)
-            maps: list[tuple[View, dict[str, Tensor]]] = []
-            for view in views:
-                image = shown.get(view)
-                image = view.apply(images) if image is None else image
-                own = features[view] if view in features else self.extract(image)
-                raw = self.map_source.maps(
-                    self.backbone, self.head, image, own, class_ids.to(images.device)
-                )
-                maps.append((view, to_cpu({n: view.undo(m) for n, m in raw.items()})))
-                if view is views[0]:
-                    context = to_cpu({n: view.undo(own[n]) for n in self.boxes.features})
-                features.pop(view, None)
+        first, *others = self.fusion.views()
+        with self.backbone.also((*self.map_source.features, *self.boxes.features)):
+            # Classes are asked by their scores: the other views wait, so that no more features
+            # than needed are in memory.
+            seen = {v: self._see(v, images) for v in (first, *others) if v is first or v.scores}
+            scores = self._mean_scores([f for view, (_, f) in seen.items() if view.scores])
+            class_ids, counts = self._ask(scores, samples)
+            asked = class_ids.to(images.device)
+            features = seen[first][1]
+            context = to_cpu({name: first.undo(features[name]) for name in self.boxes.features})
+            del features
+            maps = [
+                self._view_maps(view, *(seen.pop(view, None) or self._see(view, images)), asked)
+                for view in (first, *others)
+            ]
         return [
             Prediction(
                 sample=sample,
-                scores=scores[index].cpu().numpy(),
+                scores=scores[index].numpy(),
                 class_ids=class_ids[index, : counts[index]].tolist(),
                 maps=[
-                    ViewMaps(view, {n: m[index, : counts[index]] for n, m in branches.items()})
-                    for view, branches in maps
+                    ViewMaps(m.view, {n: b[index, : counts[index]] for n, b in m.branches.items()})
+                    for m in maps
                 ],
                 fusion=self.fusion,
                 extractor=self.boxes,
@@ -155,10 +183,27 @@ class Localizer(BaseModel):
             for index, sample in enumerate(samples)
         ]
 
+    def _see(self, view: View, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+        """The images as a view shows them, and their features."""
+        shown = view.apply(images)
+        return shown, self.extract(shown)
+
+    def _mean_scores(self, features: Sequence[dict[str, Tensor]]) -> Tensor:
+        """``(B, K)`` float32 on the CPU: the mean over views."""
+        return torch.stack([self.head.scores(f).float() for f in features]).mean(dim=0).cpu()
+
+    def _view_maps(
+        self, view: View, images: Tensor, features: dict[str, Tensor], class_ids: Tensor
+    ) -> ViewMaps:
+        """``(B, n, h, w)`` raw maps of a view, on the CPU and not mirrored."""
+        maps = self.map_source.maps(self.backbone, self.head, images, features, class_ids)
+        return ViewMaps(view, to_cpu({name: view.undo(m) for name, m in maps.items()}))
+
     def _ask(self, scores: Tensor, samples: Samples) -> tuple[Tensor, list[int]]:
-        # Images ask for different numbers of classes: short rows repeat their first class.
+        """``(B, n)`` classes to map, and how many of each row were asked for."""
         pairs = zip(samples, scores, strict=True)
         asked = [list(self.class_query(sample, row)) for sample, row in pairs]
-        width = max(map(len, asked))
-        rows = [row + row[:1] * (width - len(row)) for row in asked]
+        # Images ask for different numbers of classes, some for none: rows are filled up.
+        width = max(1, *map(len, asked))
+        rows = [row + (row or [0])[:1] * (width - len(row)) for row in asked]
         return torch.tensor(rows, dtype=torch.int64), [len(row) for row in asked]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import floor
 
 import numpy as np
 import torch
@@ -115,8 +116,9 @@ def _window(sample: Sample, size: Size) -> tuple[Size, tuple[slice, slice]]:
 
 
 def _pixels(low: float, high: float, scale: float, side: int) -> slice:
-    start = min(max(round(low * scale), 0), side - 1)
-    return slice(start, min(max(round(high * scale), start + 1), side))
+    # Halves go up at both ends, so that a region of whole pixels keeps its length.
+    start = min(max(floor(low * scale + 0.5), 0), side - 1)
+    return slice(start, min(max(floor(high * scale + 0.5), start + 1), side))
 
 
 def to_cpu(maps: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -9,7 +9,7 @@ import torch
 from mmengine.model import BaseDataPreprocessor
 from torch import Tensor
 
-from wsoltool.errors import DataError
+from wsoltool.errors import ConfigError, DataError
 from wsoltool.models.contracts import BatchAugmentation
 
 
@@ -22,6 +22,9 @@ class Preprocessor(BaseDataPreprocessor):
         batch_augmentations: Applied in order to normalised training batches.
         channels_last: Keep the batch in the memory format that convolutions on CPUs and on tensor
             cores prefer; the values are the same.
+
+    Raises:
+        ConfigError: ``mean`` or ``std`` is not three finite numbers, or ``std`` not positive.
     """
 
     def __init__(
@@ -32,13 +35,16 @@ class Preprocessor(BaseDataPreprocessor):
         channels_last: bool = True,
     ) -> None:
         super().__init__(non_blocking=True)
+        means, deviations = _channels("mean", mean), _channels("std", std)
+        if not (deviations > 0).all():
+            raise ConfigError(f"Preprocessor: std is {std!r}", expected="numbers above 0")
         self.batch_augmentations = tuple(batch_augmentations)
         self.channels_last = channels_last
         # One multiply-add an element: x / std - mean / std.
-        scale = 1.0 / torch.tensor(std, dtype=torch.float32).view(1, 3, 1, 1)
-        shift = -torch.tensor(mean, dtype=torch.float32).view(1, 3, 1, 1) * scale
-        self.register_buffer("scale", scale, persistent=False)
-        self.register_buffer("shift", shift, persistent=False)
+        scale = 1.0 / deviations
+        shift = -means * scale
+        self.register_buffer("scale", scale.float(), persistent=False)
+        self.register_buffer("shift", shift.float(), persistent=False)
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """``inputs`` uint8 ``(B, H, W, 3)`` RGB to float32 ``(B, 3, H, W)``.
@@ -71,3 +77,16 @@ class Preprocessor(BaseDataPreprocessor):
         if not self.channels_last:
             images = images.contiguous()
         return torch.addcmul(self.shift, images.float(), self.scale)
+
+
+def _channels(name: str, values: Sequence[float]) -> Tensor:
+    """``(1, 3, 1, 1)`` float64 of three numbers."""
+    try:
+        numbers = torch.tensor([float(value) for value in values], dtype=torch.float64)
+    except (TypeError, ValueError):
+        numbers = torch.empty(0)
+    if len(numbers) != 3 or not numbers.isfinite().all():
+        raise ConfigError(
+            f"Preprocessor: {name} is {values!r}", expected="a number for each of red, green, blue"
+        )
+    return numbers.view(1, 3, 1, 1)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
 
+from wsoltool.errors import WorkDirError
 from wsoltool.visualization.overlay import (
     PART_COLOR,
     PREDICTED_COLOR,
@@ -29,7 +31,7 @@ class GalleryItem:
     """One image of the gallery; boxes as everywhere: xyxy, pixels of the original, exclusive.
 
     Attributes:
-        name: Of the picture's file; slashes make folders.
+        name: Of the picture's file, to which ``.png`` is added; slashes make folders.
         image: ``(H, W, 3)`` uint8 RGB, the original.
         localization_map: ``(H, W)`` in [0, 1].
         predicted: ``(N, 4)`` boxes.
@@ -75,7 +77,7 @@ def write_gallery(
     """
     entries = []
     for item in items:
-        path = _picture_path(item.name)
+        path = Path("pictures", *_inside(item.name))
         save_png(folder / path, draw_item(item))
         link = quote(path.as_posix())
         entries.append({"path": link, "caption": item.caption, "correct": item.correct})
@@ -88,11 +90,16 @@ def write_gallery(
         colors={name: f"rgb{color}" for name, color in colors.items()},
     )
     index = folder / "index.html"
-    index.write_text(page, encoding="utf-8", errors="surrogateescape")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        index.write_text(page, encoding="utf-8")
+    except OSError as error:
+        what = f"gallery cannot be written: {error.strerror or error}"
+        raise WorkDirError(what, at=str(index)) from error
     return index
 
 
-def _picture_path(name: str) -> Path:
-    # Ids come from data sets: none may name a place outside of the gallery.
-    parts = ["__" if part == ".." else part for part in PurePosixPath(name).parts if part != "/"]
-    return Path("pictures", *parts[:-1], f"{parts[-1]}.png")
+def _inside(name: str) -> tuple[str, ...]:
+    """The parts of a picture's path, which leads nowhere out of its folder."""
+    parts = [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
+    return tuple("__" if part == ".." else part for part in [*parts[:-1], f"{parts[-1]}.png"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from math import floor
 from pathlib import Path
 
 import cv2
@@ -42,7 +43,7 @@ def blend_map(image: np.ndarray, localization_map: np.ndarray, weight: float = 0
 def draw_boxes(
     image: np.ndarray, boxes: Iterable[np.ndarray], color: Color, factor: float = 1.0
 ) -> np.ndarray:
-    """A copy of the image with boxes.
+    """A copy of the image with boxes; lines grow inwards from a box's outermost pixels.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, already enlarged by ``factor``.
@@ -53,10 +54,12 @@ def draw_boxes(
     image = np.ascontiguousarray(image).copy()
     thickness = max(1, round(max(image.shape[:2]) / 160))
     for x0, y0, x1, y1 in boxes:
-        low = (round(x0 * factor), round(y0 * factor))
-        # The last pixel that still belongs to the box.
-        high = (max(low[0], round(x1 * factor) - 1), max(low[1], round(y1 * factor) - 1))
-        cv2.rectangle(image, low, high, color, thickness)
+        left, top, right, bottom = (floor(value * factor + 0.5) for value in (x0, y0, x1, y1))
+        right, bottom = max(right, left + 1), max(bottom, top + 1)
+        for inset in range(min(thickness, (min(right - left, bottom - top) + 1) // 2)):
+            # cv2 takes the last pixel that still belongs to the box.
+            last = (right - 1 - inset, bottom - 1 - inset)
+            cv2.rectangle(image, (left + inset, top + inset), last, color, 1)
     return image
 
 

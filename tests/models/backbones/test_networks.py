@@ -336,9 +336,9 @@ def test_mobilenet_of_another_width_says_so() -> None:
     assert text.count("in the file, expected") > 100
 
 
-def test_smallnet_has_12_cells_at_96_pixels() -> None:
+def test_smallnet_has_24_cells_at_96_pixels() -> None:
     net = SmallNet()
-    assert net(torch.randn(2, 3, 96, 96))["last"].shape == (2, 64, 12, 12)
+    assert net(torch.randn(2, 3, 96, 96))["last"].shape == (2, 48, 24, 24)
     assert net.resolve_points("stage*") == ("stage1", "stage2", "stage3", "stage4")
 
 
