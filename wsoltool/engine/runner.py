@@ -127,6 +127,10 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
         build("runner hook", hook, f"custom_hooks[{index}]")
         for index, hook in enumerate(plain(config.get("custom_hooks", [])))
     ]
+    for metric in (*parts.get("val_evaluator", ()), *parts.get("test_evaluator", ())):
+        if metric.collect_device == "cpu" and metric.collect_dir is None:
+            # Ranks hand over results in a folder: not the current one, which may be read-only.
+            metric.collect_dir = str(work_dir / ".results")
     randomness = {"seed": seed_of(config), **plain(config.get("randomness", {}))}
     with warnings.catch_warnings():
         # mmengine asks its own deprecated file client for every checkpoint hook.
