@@ -105,7 +105,7 @@ def test(folder: Path) -> None:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
-    warnings.simplefilter("ignore", FutureWarning)
+    warnings.simplefilter("error")
     join_group(LAUNCHER)
     globals()[sys.argv[1]](Path(sys.argv[2]))
     if distributed.is_initialized():

@@ -122,7 +122,12 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
     kept = config.copy()
     kept["model_wrapper_cfg"] = wrapper_settings()
     log_interval = config.get("log_interval", 50)
-    checkpoint = {"interval": 1, "max_keep_ckpts": 2, **plain(config.get("checkpoint", {}))}
+    checkpoint = {
+        "interval": 1,
+        "max_keep_ckpts": 2,
+        "save_param_scheduler": bool(config.get("param_scheduler")),
+        **plain(config.get("checkpoint", {})),
+    }
     hooks: list[Hook] = [
         build("runner hook", hook, f"custom_hooks[{index}]")
         for index, hook in enumerate(plain(config.get("custom_hooks", [])))
