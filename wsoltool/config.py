@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import traceback
+import warnings
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
@@ -37,6 +38,7 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     try:
         config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:
+        _drop_locals(error)
         raise _unreadable(path, error) from error
     if options:
         _check_options(config, options, path)
@@ -96,6 +98,13 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
         hint = "a value that replaces a dict of a base needs dict(_delete_=True, ...)"
     detail = f"{type(error).__name__}: {error}".rstrip(": ")
     return ConfigError(f"the config cannot be read: {detail}", at=at, hint=hint)
+
+
+def _drop_locals(error: Exception) -> None:
+    # mmengine leaves its temporary files open in frames that fail; they close with the frame.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        traceback.clear_frames(error.__traceback__)
 
 
 def _check_options(config: Config, options: Mapping[str, Any], path: Path) -> None:

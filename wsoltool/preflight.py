@@ -57,6 +57,16 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "checkpoint": ("interval", "max_keep_ckpts", "save_best", "rule", "save_optimizer"),
     "randomness": ("seed", "deterministic", "diff_rank_seed"),
 }
+_LOWEST = {
+    "batch_size": 1,
+    "num_workers": 0,
+    "max_epochs": 1,
+    "val_interval": 0,
+    "interval": 1,
+    "log_interval": 1,
+    "max_keep_ckpts": -1,
+    "seed": 0,
+}
 _REQUIRED = {
     "train": ("model", "train_dataloader", "train_cfg", "optim_wrapper"),
     "test": ("model", "test_dataloader"),
@@ -82,7 +92,9 @@ def check(config: Config, purpose: str = "check", components: Catalogue | None =
         ConfigProblems: Unknown keys and components, wrong and missing arguments, and what the
             plugins' own checks find; each with its dotted path.
     """
-    found = find_problems(config, purpose, components or catalogue())
+    components = components or catalogue()
+    found = list(find_problems(config, purpose, components))
+    found += _plugin_problems(config, components, sound=not found)
     # A plugin that fails would be told of for each of its components.
     problems = list({str(problem): problem for problem in found}.values())
     if problems:
@@ -90,7 +102,7 @@ def check(config: Config, purpose: str = "check", components: Catalogue | None =
 
 
 def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterable[WsolError]:
-    """Problems one by one, in the config's order."""
+    """Problems one by one, in the config's order; without those that plugins see."""
     tree: dict[str, Any] = {key: plain(config[key]) for key in config}
     yield from _unknown_keys(tree, tuple(TOP_LEVEL), "")
     for key in _REQUIRED[purpose]:
@@ -100,6 +112,7 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
         if key in tree:
             yield from _section_problems(tree[key], known, key)
     yield from _numbers(tree)
+    yield from _paths(tree)
     if isinstance(tree.get("model"), Mapping):
         yield from _model_problems(tree["model"])
     elif "model" in tree:
@@ -109,7 +122,6 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     yield from _walk(ours, "", components)
     yield from _mmengine_problems(tree)
     yield from _evaluation_problems(tree.get("evaluation", {}))
-    yield from _plugin_problems(config, tree, components)
 
 
 def _unknown_keys(
@@ -121,7 +133,7 @@ def _unknown_keys(
                 f"unknown key {key!r}",
                 at=f"{prefix}{key}",
                 known=known,
-                hint=did_you_mean(key, known) or (None if prefix else PRIVATE_HINT),
+                hint=did_you_mean(str(key), known) or (None if prefix else PRIVATE_HINT),
             )
 
 
@@ -136,18 +148,26 @@ def _section_problems(node: Any, known: Sequence[str], at: str) -> Iterable[Conf
 
 def _numbers(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
     """Counts that must be whole numbers, found before a run fails on them."""
-    lowest = {"batch_size": 1, "num_workers": 0, "max_epochs": 1, "val_interval": 0}
-    for section, keys in _KEYS.items():
-        node = tree.get(section)
-        for key in keys:
-            if key in lowest and isinstance(node, Mapping) and key in node:
-                value = node[key]
-                if not isinstance(value, int) or isinstance(value, bool) or value < lowest[key]:
-                    yield ConfigError(
-                        f"{key} is {value!r}",
-                        at=f"{section}.{key}",
-                        expected=f"a whole number, at least {lowest[key]}",
-                    )
+    sections = {key: node for key in _KEYS if isinstance(node := tree.get(key), Mapping)}
+    for section, node in ("", tree), *sections.items():
+        for key in _LOWEST:
+            if key in node and not _whole(value := node[key], _LOWEST[key]):
+                yield ConfigError(
+                    f"{key} is {value!r}",
+                    at=f"{section}.{key}".lstrip("."),
+                    expected=f"a whole number, at least {_LOWEST[key]}",
+                )
+
+
+def _whole(value: Any, lowest: int) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+
+
+def _paths(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
+    for key in ("data_root", "work_dir", "load_from"):
+        value = tree.get(key)
+        if value is not None and not isinstance(value, str):
+            yield ConfigError(f"{key} is {value!r}", at=key, expected="a path, as a string")
 
 
 def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
@@ -162,17 +182,23 @@ def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
     for key in ("backbone", "head"):
         if not isinstance(model.get(key), Mapping):
             yield ConfigError(f"model has no {key}", at=f"model.{key}", expected="dict(type=...)")
-    for index, entry in enumerate(model.get("inserts", ())):
+    for key in ("inserts", "batch_augmentations"):
+        if not isinstance(model.get(key, ()), (list, tuple)):
+            yield ConfigError(f"{key} is {model[key]!r}", at=f"model.{key}", expected="a list")
+    inserts = model.get("inserts", ())
+    for index, entry in enumerate(inserts if isinstance(inserts, (list, tuple)) else ()):
         at = f"model.inserts[{index}]"
         keys = entry if isinstance(entry, Mapping) else {}
         yield from _unknown_keys(keys, ("at", "module"), f"{at}.")
         for key in ("at", "module"):
             if key not in keys:
                 yield ConfigError(f"an insert has no {key}", at=at, expected="dict(at=, module=)")
+    at = "model.preprocessor"
     settings = model.get("preprocessor", {})
-    yield from argument_problems(
-        Preprocessor, settings, "model.preprocessor", supplied=("mean", "std")
-    )
+    if isinstance(settings, Mapping):
+        yield from argument_problems(Preprocessor, settings, at, supplied=("mean", "std"))
+    else:
+        yield ConfigError(f"preprocessor is {settings!r}", at=at, expected="a dict")
 
 
 def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
@@ -231,7 +257,7 @@ def _mmengine_problems(tree: Mapping[str, Any]) -> Iterable[WsolError]:
 
 
 def _foreign_type(
-    node: Mapping[str, Any],
+    node: Any,
     slot: str,
     at: str,
     required: bool = True,
@@ -241,11 +267,14 @@ def _foreign_type(
     """Problems of a component that mmengine builds by its own registries."""
     import mmengine.optim  # noqa: F401  (fills the registries)
 
+    if not isinstance(node, Mapping):
+        yield ConfigError(f"{node!r} is no {slot}", at=at, expected="dict(type=...)")
+        return
     if "type" not in node and not required:
         return
     known = locate(_MMENGINE[slot]).module_dict
     name = node.get("type")
-    if name not in known:
+    if not isinstance(name, str) or name not in known:
         yield UnknownComponentError(
             f"{slot} {name!r} not found", at=f"{at}.type", hint=did_you_mean(str(name), known)
         )
@@ -260,21 +289,41 @@ def _evaluation_problems(evaluation: Any) -> Iterable[WsolError]:
     if not isinstance(evaluation, Mapping):
         yield ConfigError(f"evaluation is {evaluation!r}", at="evaluation", expected="a dict")
         return
-    yield from argument_problems(LocalizationMetric, evaluation, "evaluation")
+    problems = argument_problems(LocalizationMetric, evaluation, "evaluation")
+    yield from problems
+    if not problems:
+        try:
+            LocalizationMetric(**evaluation)
+        except ConfigError as error:
+            yield error.located("evaluation")
+        except (TypeError, ValueError) as error:
+            yield ConfigError(f"a value cannot be used: {error}", at="evaluation")
 
 
-def _plugin_problems(
-    config: Config, tree: Mapping[str, Any], components: Catalogue
-) -> Iterable[WsolError]:
-    """What the named plugins say of the whole config."""
+def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
+    """What the named plugins say of the whole config.
+
+    Their checks may rely on its shape. One that fails on an unsound config is passed over, for it
+    will be asked again when the problems found so far are gone.
+    """
+    tree = {key: plain(config[key]) for key in config}
     scopes = dict.fromkeys(name.partition(".")[0] for name in walk_types(tree) if "." in name)
     for scope in [""] + [scope for scope in scopes if scope in components.origins]:
         try:
             plugin = components.plugin(scope)
         except PluginError:
             continue  # reported where the config names it
-        for problems in plugin.hooks.hook.wsoltool_check_config(config=config):
-            yield from problems or ()
+        try:
+            answers = plugin.hooks.hook.wsoltool_check_config(config=config)
+            yield from [problem for problems in answers for problem in problems or ()]
+        except Exception as error:
+            if sound:
+                yield PluginError(
+                    f"plugin {scope or 'core'!r} fails to check the config: "
+                    f"{type(error).__name__}: {error}",
+                    at=plugin.origin.description,
+                    hint="a value that it reads may be of a wrong kind",
+                )
 
 
 def save_best_problems(config: Config) -> list[ConfigError]:

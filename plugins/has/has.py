@@ -86,4 +86,5 @@ def _image_side(dataset: Mapping[str, Any]) -> int | None:
     """The shorter side of the network's input, where the config says it."""
     sizes = [step["size"] for step in dataset.get("pipeline", ()) if "size" in step]
     size = sizes[-1] if sizes else dataset.get("image_size")
-    return min(size) if isinstance(size, list | tuple) else size
+    sides = size if isinstance(size, list | tuple) else [size]
+    return min((side for side in sides if isinstance(side, int)), default=None)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import inspect
 import json
+from collections.abc import Callable
 from typing import Any
 
 from wsoltool.errors import PluginError
@@ -13,14 +14,13 @@ from wsoltool.plugin.manager import Catalogue, LoadedPlugin, import_face
 
 def run(arguments: argparse.Namespace) -> None:
     catalogue = Catalogue()
+    content: Any
+    show: Callable[[Any], None]
     if arguments.name:
-        content: Any = describe(
-            catalogue.plugin("" if arguments.name == "core" else arguments.name)
-        )
-        show = _print_plugin
+        scope = "" if arguments.name == "core" else arguments.name
+        content, show = describe(catalogue.plugin(scope)), _print_plugin
     else:
-        content = overview(catalogue)
-        show = _print_overview
+        content, show = overview(catalogue), _print_overview
     if arguments.json:
         print(json.dumps(content, indent=2, ensure_ascii=False))
     else:

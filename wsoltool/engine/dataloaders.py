@@ -22,7 +22,8 @@ LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 def build_dataset(config: Mapping[str, Any], loader: str) -> LocalizationDataset:
     """The data set of one loader of a config; ``data_root`` is injected where it asks for one."""
-    supplied = {"data_root": data_path(config["data_root"])} if "data_root" in config else {}
+    root = config.get("data_root")
+    supplied = {} if root is None else {"data_root": data_path(root)}
     return build("data set", config[loader]["dataset"], f"{loader}.dataset", **supplied)
 
 

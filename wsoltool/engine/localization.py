@@ -21,7 +21,6 @@ from wsoltool.datasets.images import read_image
 from wsoltool.engine.runner import make_folder
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.errors import ConfigError, DataError, WsolError, did_you_mean
-from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
 from wsoltool.plugin.manager import build
 from wsoltool.preflight import check
@@ -79,7 +78,8 @@ class PhotoLocalizer:
         self.pipeline = [build("transform", t, f"{at}[{i}]") for i, t in enumerate(pipeline)]
         asked = None if classes is None else [self._class_id(name) for name in classes]
         model.class_query = _query(min(top, count), asked)
-        self.model: Localizer = model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+        self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.model.eval()
 
     def _class_id(self, name: str) -> int:
         if name not in self.classes:

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.model import is_model_wrapper
-from torch import nn
 
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import collate
 from wsoltool.functional.boxes import box_iou
+from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
 from wsoltool.visualization.gallery import GalleryItem
 
 _NONE = np.zeros((0, 4), np.float32)
 
 
-def gallery_items(
-    model: nn.Module, dataset: LocalizationDataset, count: int
-) -> Iterator[GalleryItem]:
+def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Iterator[GalleryItem]:
     """Images spread evenly over a split, with the map and the boxes of the labelled class."""
-    model = model.module if is_model_wrapper(model) else model
-    model.eval()
+    localizer: Localizer = model.module if is_model_wrapper(model) else model
+    localizer.eval()
     indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     for index in indices:
         with torch.no_grad():
-            prediction = model.test_step(collate([dataset[int(index)]]))[0]
+            prediction = localizer.test_step(collate([dataset[int(index)]]))[0]
         yield _item(prediction, dataset, int(index))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -42,6 +43,7 @@ def one_box_estimates(
         draws: Resamples of the N images, for intervals.
     """
     if reference is None:
+        assert curves.fixed is not None
         return _fixed_box_estimates(curves.fixed, correct, draws)
     hits = reaches(curves.largest, HIT)
     rechoose = reference is curves
@@ -77,9 +79,9 @@ def any_box_estimates(
         hits = reaches(curves.all, iou)
         wanted = reaches(reference.all, iou)
         choice = _Choice(curves.thresholds, wanted, draws, reference is curves)
-        parts[f"MaxBoxAccV2@{iou}"] = choice.estimate(lambda column, hits=hits: hits[:, column])
+        parts[f"MaxBoxAccV2@{iou}"] = choice.estimate(partial(_column, hits))
         if draws is not None:
-            spreads.append(choice.resampled(lambda column, hits=hits: hits[:, column]))
+            spreads.append(choice.resampled(partial(_column, hits), draws))
     mean = Estimate(
         float(np.mean([part.value for part in parts.values()])),
         tuple(part.thresholds[0] for part in parts.values()),
@@ -113,17 +115,22 @@ class _Choice:
         self.draws = draws
         self.columns = draws.best(wanted)[1] if draws is not None and rechoose else None
 
-    def resampled(self, values: Callable[[int], np.ndarray]) -> np.ndarray:
+    def resampled(self, values: Callable[[int], np.ndarray], draws: Bootstrap) -> np.ndarray:
         """``(R,)`` means of ``values(column)`` ``(N,)``."""
         if self.columns is None:
-            return self.draws.means(values(self.column))
-        return self.draws.means_at(values, self.columns)
+            return draws.means(values(self.column))
+        return draws.means_at(values, self.columns)
 
     def estimate(self, values: Callable[[int], np.ndarray]) -> Estimate:
         """The mean of ``values(column)`` in percent."""
-        spread = None if self.draws is None else _percent(interval(self.resampled(values)))
+        draws = self.draws
+        spread = None if draws is None else _percent(interval(self.resampled(values, draws)))
         mean = float(np.mean(values(self.column), dtype=np.float64))
         return Estimate(100.0 * mean, (self.threshold,), spread)
+
+
+def _column(values: np.ndarray, column: int) -> np.ndarray:
+    return values[:, column]
 
 
 def _percent(bounds: tuple[float, float]) -> tuple[float, float]:

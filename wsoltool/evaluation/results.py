@@ -7,6 +7,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -164,7 +165,10 @@ class LocalizationResults:
 
     def save(self, path: str | Path) -> None:
         """Write one compressed ``.npz``; boxes as one array each, with the count of every image."""
-        arrays = {"format": np.array(FORMAT), "protocols": np.array(list(self.curves))}
+        arrays: dict[str, Any] = {
+            "format": np.array(FORMAT),
+            "protocols": np.array(list(self.curves)),
+        }
         for name in ("image_ids", "labels", "top", "sizes", "part_iou"):
             arrays[name] = getattr(self, name)
         for name in ("boxes", "annotated_boxes"):
@@ -201,8 +205,10 @@ class LocalizationResults:
 
     @classmethod
     def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> LocalizationResults:
-        plain = {name: arrays[name] for name in ("image_ids", "labels", "top", "sizes", "part_iou")}
-        ragged = {
+        parts: dict[str, Any] = {
+            name: arrays[name] for name in ("image_ids", "labels", "top", "sizes", "part_iou")
+        }
+        parts |= {
             name: np.split(arrays[name], np.cumsum(arrays[f"{name}_count"])[:-1])
             for name in ("boxes", "annotated_boxes")
         }
@@ -215,7 +221,7 @@ class LocalizationResults:
             )
             for protocol in arrays["protocols"]
         }
-        return cls(**plain, **ragged, curves=curves)
+        return cls(**parts, curves=curves)
 
 
 def _stack_curves(items: Sequence[ImageResult], protocol: str, thresholds: np.ndarray) -> BoxCurves:

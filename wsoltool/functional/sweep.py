@@ -7,7 +7,7 @@ as the threshold rises, so equal pixel counts mean equal masks, and each is look
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -134,7 +134,9 @@ def _contour_boxes(
     The kernel of the protocol: ``(D, 4)``, ``(N, 4)`` int64 and ``(D,)`` starts into the latter.
     """
     limit = np.array([levels.shape[1] - 1, levels.shape[0] - 1])
-    largest, every, counts = [], [], []
+    largest: list[Sequence[int]] = []  # x, y, width, height
+    every: list[Sequence[int]] = []
+    counts = []
     for mask, offset in _shrinking_masks(levels, cuts):
         found = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE, offset=offset)[0]
         boxes = [cv2.boundingRect(contour) for contour in found] or [(0, 0, 0, 0)]
@@ -142,10 +144,10 @@ def _contour_boxes(
         largest.append(boxes[areas.index(max(areas))])
         every += boxes
         counts.append(len(boxes))
-    boxes = [corners(np.array(xywh)) for xywh in (largest, every)]
-    for xyxy in boxes:
+    corner_boxes = [corners(np.array(xywh)) for xywh in (largest, every)]
+    for xyxy in corner_boxes:
         xyxy[:, 2:] = np.minimum(xyxy[:, 2:], limit)
-    return boxes[0], boxes[1], _starts(counts)
+    return corner_boxes[0], corner_boxes[1], _starts(counts)
 
 
 def _tight_boxes(

@@ -73,7 +73,7 @@ class Inserts(nn.ModuleDict):
                 module.register_forward_hook(_InsertHook(self, key))
 
     @contextmanager
-    def samples(self, samples: Samples) -> Iterator[None]:
+    def samples(self, samples: Samples | None) -> Iterator[None]:
         """Within the block, erasers see these samples: those of the images in the backbone."""
         before = self.current_samples
         self.current_samples = samples

@@ -107,19 +107,22 @@ class Localizer(BaseModel):
                 except ConfigError as error:
                     raise error.located(f"model.{key}") from error
 
-    def forward(
-        self, inputs: Tensor | list[Tensor], samples: Samples | None = None, mode: str = "tensor"
-    ) -> Any:
-        """mmengine's entry: ``loss`` to a dict of scalars, ``predict`` to predictions.
+    def forward(self, inputs: Any, samples: Any = None, mode: str = "tensor") -> Any:
+        """mmengine's entry, on what the preprocessor answers.
 
-        ``tensor`` answers the logits ``(B, K)`` of normalised images.
+        Args:
+            inputs: ``(B, 3, H, W)`` normalised images; to ``predict``, also a list of
+                ``(1, 3, H, W)``.
+            samples: Their :class:`Samples`; ``tensor`` needs none.
+            mode: ``loss`` answers a dict of scalars, ``predict`` the predictions, ``tensor`` the
+                logits ``(B, K)``.
         """
         if mode == "loss":
             return self.head.loss(self.extract(inputs, samples), samples)
         if mode == "predict":
             return self.predict(inputs, samples)
         if mode == "tensor":
-            return self.head.logits(self.extract(inputs, samples))
+            return self.head.logits(self.extract(inputs))
         raise ConfigError(f"unknown mode {mode!r}", expected="loss, predict or tensor")
 
     def extract(self, images: Tensor, samples: Samples | None = None) -> dict[str, Tensor]:

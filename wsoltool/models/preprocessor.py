@@ -57,8 +57,11 @@ class Preprocessor(BaseDataPreprocessor):
         """
         inputs, samples = data["inputs"], data["samples"].to(self.device)
         if isinstance(inputs, Tensor):
-            images: Tensor | list[Tensor] = self.normalize(inputs)
-        elif training:
+            images = self.normalize(inputs)
+            for augmentation in self.batch_augmentations if training else ():
+                images, samples = augmentation(images, samples)
+            return {"inputs": images, "samples": samples}
+        if training:
             sizes = sorted({tuple(image.shape[:2]) for image in inputs})
             raise DataError(
                 f"training images of different sizes in one batch: {sizes[:4]}",
@@ -66,12 +69,7 @@ class Preprocessor(BaseDataPreprocessor):
                 expected="one size",
                 hint="end the pipeline with Resize or a crop",
             )
-        else:
-            images = [self.normalize(image[None]) for image in inputs]
-        if training:
-            for augmentation in self.batch_augmentations:
-                images, samples = augmentation(images, samples)
-        return {"inputs": images, "samples": samples}
+        return {"inputs": [self.normalize(image[None]) for image in inputs], "samples": samples}
 
     def normalize(self, images: Tensor) -> Tensor:
         """``(B, H, W, 3)`` uint8 to ``(B, 3, H, W)`` float32."""

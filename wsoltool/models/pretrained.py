@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors.torch import load_file
@@ -16,6 +16,9 @@ from torchvision.models import WeightsEnum
 
 from wsoltool.errors import CheckpointError, ConfigError, did_you_mean
 from wsoltool.paths import data_home, data_path
+
+if TYPE_CHECKING:
+    from wsoltool.models.contracts import Backbone
 
 Pretrained = bool | str | Mapping[str, Any]
 StateDict = dict[str, Tensor]
@@ -44,7 +47,7 @@ class Fit:
 
 
 def apply_pretrained(
-    module: nn.Module,
+    module: Backbone,
     spec: Pretrained | None,
     *,
     published: type[WeightsEnum] | None = None,
@@ -240,7 +243,7 @@ def _download(weights: WeightsEnum) -> StateDict:
         ) from error
 
 
-def _adopt_preprocessing(module: nn.Module, weights: WeightsEnum) -> None:
+def _adopt_preprocessing(module: Backbone, weights: WeightsEnum) -> None:
     preset = weights.transforms()
     module.input_mean = tuple(round(255 * value, 4) for value in preset.mean)
     module.input_std = tuple(round(255 * value, 4) for value in preset.std)

@@ -180,6 +180,7 @@ class Backbone(nn.Module, ABC):
     def _unknown(self, kind: str, name: str, names: Iterable[str]) -> ConfigError:
         names = tuple(dict.fromkeys(names))
         outer = next((step for step in self.step_names if name.startswith(f"{step}.")), None)
+        hint: str | None
         if kind == "feature" and outer:
             hint = f"features are taken after whole steps: ask for {outer!r}"
         else:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from torch import nn
 from torchvision.models import get_model, get_model_weights
+from torchvision.models.resnet import BasicBlock, Bottleneck
 
 from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.pretrained import Pretrained, apply_pretrained
@@ -65,7 +66,7 @@ class ResNet(Backbone):
                 yield f"{name}.{index}", block
 
 
-def _remove_stride(block: nn.Module) -> None:
+def _remove_stride(block: BasicBlock | Bottleneck) -> None:
     for module in block.modules():
         if isinstance(module, nn.Conv2d):
             module.stride = (1, 1)

@@ -85,6 +85,7 @@ def _conv(
 ) -> Iterator[tuple[str, nn.Module]]:
     conv = nn.Conv2d(channels, width, 3, padding=1)
     nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
+    assert conv.bias is not None
     nn.init.zeros_(conv.bias)
     yield f"conv{suffix}", conv
     if batch_norm:

@@ -1,0 +1,122 @@
+"""Every benchmark runs, at a tiny size, and answers what its documentation says; no times."""
+
+import json
+import math
+import sys
+from importlib import import_module
+
+import cv2
+import numpy as np
+import pytest
+import torch
+
+
+@pytest.fixture(scope="module")
+def tool(repository):
+    """The tool as a module; it is started from its own folder, which is on the path then."""
+    sys.path.insert(0, str(repository / "tools"))
+    yield import_module("benchmark")
+    sys.path.remove(str(repository / "tools"))
+
+
+@pytest.fixture(scope="module")
+def measuring(tool):
+    return import_module("benchmarks.measurement")
+
+
+@pytest.fixture(scope="module")
+def content(tool, tmp_path_factory):
+    path = tmp_path_factory.mktemp("benchmark") / "figures.json"
+    assert tool.main(["--quick", "--json", str(path)]) == 0
+    return json.loads(path.read_text(encoding="utf-8"))
+
+
+def test_the_json_file_has_the_documented_keys(tool, content):
+    assert content.keys() == {"machine", "quick", "measurements"}
+    assert content["quick"] is True
+    assert content["machine"]["cores"] >= 1
+    keys = {"name", "ours", "reference", "ratio", "unit", "target", "met"}
+    assert all(measurement.keys() == keys for measurement in content["measurements"])
+    assert all(f"``{key}``" in tool.__doc__ for key in (*keys, *content))
+
+
+def test_all_benchmarks_run_by_default_in_the_table_s_order(tool, content):
+    assert [m["name"] for m in content["measurements"]] == list(tool.BENCHMARKS)
+
+
+def test_every_figure_is_finite_and_positive(content):
+    for measurement in content["measurements"]:
+        for key in ("ours", "reference", "ratio"):
+            assert math.isfinite(measurement[key]), measurement
+            assert measurement[key] > 0, measurement
+
+
+def test_every_benchmark_is_explained(tool):
+    lines = tool.__doc__.splitlines()
+    headings = {
+        name for line in lines if line[:1].strip() for name in line.replace(",", " ").split()
+    }
+    assert set(tool.BENCHMARKS) <= headings
+
+
+def test_one_benchmark_alone_prints_its_line(tool, capsys):
+    assert tool.main(["box-sweep", "--quick"]) == 0
+    shown = capsys.readouterr().out
+    assert "box-sweep" in shown
+    assert "ratio >= 20" in shown
+    assert "creatures" not in shown
+
+
+def test_an_unknown_name_is_refused(tool, capsys):
+    with pytest.raises(SystemExit):
+        tool.main(["sweeps"])
+    assert "box-sweep" in capsys.readouterr().err
+
+
+def test_rates_and_times_give_the_same_ratio(measuring):
+    target = measuring.Target("ratio", above=2)
+    rates = measuring.compare("a", "images/s", target, [10, 40, 30], [5, 10, 10])
+    assert (rates.ours, rates.reference, rates.ratio) == (30, 10, 3)
+    times = measuring.compare("a", "s", target, [0.1, 0.1, 0.1], [0.2, 0.4, 0.3])
+    assert times.ratio == pytest.approx(3)
+    assert rates.met
+    assert times.met
+
+
+def test_targets_bound_ours_or_the_ratio(measuring):
+    measure = measuring.Measurement
+    below = measuring.Target("ours", below=0.5)
+    assert str(below) == "ours < 0.5"
+    assert measure("a", 0.49, 9, 9, "s", below).met
+    assert not measure("a", 0.5, 9, 9, "s", below).met
+    above = measuring.Target("ratio", above=0.95)
+    assert str(above) == "ratio >= 0.95"
+    assert measure("a", 9, 9, 0.95, "s", above).met
+    assert not measure("a", 9, 9, 0.94, "s", above).met
+
+
+def test_one_thread_is_given_back(measuring):
+    before = cv2.getNumThreads(), torch.get_num_threads()
+    with measuring.one_thread():
+        assert (cv2.getNumThreads(), torch.get_num_threads()) == (1, 1)
+    assert (cv2.getNumThreads(), torch.get_num_threads()) == before
+
+
+def test_the_runner_and_the_bare_loop_train_alike(tool, measuring, tmp_path):
+    # Otherwise the two would not do the same work.
+    training = import_module("benchmarks.training")
+    with measuring.one_thread():
+        config = training.training_config(image_size=32, batch_size=4, turns=2)
+        runner, turns = training.alternating_runner(config, tmp_path)
+        before = runner.model.head.classifier.weight.detach().clone()
+        runner.train()
+    assert len(turns.ours) == len(turns.reference) == 1
+    for own, other in zip(runner.model.parameters(), turns.bare.model.parameters(), strict=True):
+        torch.testing.assert_close(own, other)
+    assert not torch.equal(runner.model.head.classifier.weight, before)
+
+
+def test_maps_of_the_sweep_are_localization_maps(tool):
+    values = import_module("benchmarks.sweep").cam_like_map(np.random.default_rng(0))
+    assert values.shape == (224, 224)
+    assert (values.min(), values.max()) == (0, 1)

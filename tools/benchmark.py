@@ -1,0 +1,152 @@
+"""Measure the toolbox beside a reference: ``python tools/benchmark.py [NAME ...] [--json FILE]``.
+
+How to read the table. Every line compares *ours* with a *reference* that does the same work in the
+same run on the same machine, by turns, so that both meet the same load. *ours* and *reference* are
+medians over the rounds; *ratio* says how many times as fast ours is, 2 being twice as fast, and is
+the median of the rounds' own ratios. Ratios can be compared between machines, the other columns
+cannot.
+
+training-loop
+    Images per second (wall time) of the training loop that ``wsoltool train`` runs, beside a bare
+    loop of torch on the same model and data. 0.95 means that logs, progress and hooks take 5 %.
+    On a CPU torch has one thread here, for with more than there are free cores it mostly waits.
+help, plugins
+    Wall time of ``wsoltool --help`` and ``wsoltool plugins`` in a new process, beside a Python
+    that does nothing: the least that any command can take.
+creatures
+    Embedded images drawn in a second by one core, beside reading the same images from PNG files.
+box-sweep
+    Maps swept over 1000 thresholds in a second by one core, with the rules of wsolevaluation,
+    beside the obvious loop over thresholds. Both have to answer the same numbers.
+data
+    Photos read, resized, cropped and flipped in a second (wall time) by two workers, beside
+    torchvision's ImageFolder with the same transforms.
+
+A *CPU s* is a second for which the thread really had a core: other jobs on the machine hardly
+change such figures. Wall times they do change: the line below the table tells the load (runnable
+processes a minute ago) beside the number of cores; when it is the larger one, wall times are too
+long, and only the ratios are worth keeping. ``--quick`` checks in seconds that everything still
+runs; its figures mean nothing.
+
+``--json`` writes ``machine`` (what the caption says), ``quick``, and ``measurements``, a list of
+``name``, ``ours``, ``reference``, ``ratio``, ``unit``, ``target`` (text) and ``met``.
+
+A new benchmark is a function ``(quick: bool) -> Measurement`` in ``tools/benchmarks``, a line in
+``BENCHMARKS`` below and a paragraph above.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from benchmarks.commands import wait_for_help, wait_for_plugins
+from benchmarks.drawing import draw_creatures
+from benchmarks.loading import load_photos
+from benchmarks.measurement import Measurement
+from benchmarks.sweep import sweep_boxes
+from benchmarks.training import train_localizer
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+BENCHMARKS: dict[str, Callable[[bool], Measurement]] = {
+    "training-loop": train_localizer,
+    "help": wait_for_help,
+    "plugins": wait_for_plugins,
+    "creatures": draw_creatures,
+    "box-sweep": sweep_boxes,
+    "data": load_photos,
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the named benchmarks, all by default; print the table, write the JSON file."""
+    arguments = parse(argv)
+    names = arguments.names or list(BENCHMARKS)
+    facts, measurements = machine(), []
+    progress = Console(stderr=True)
+    for name in names:
+        with progress.status(f"measuring {name}"):
+            measurements.append(BENCHMARKS[name](arguments.quick))
+    facts["load_after"] = load()
+    Console().print(table(measurements, facts))
+    if arguments.json:
+        content = {
+            "machine": facts,
+            "quick": arguments.quick,
+            "measurements": [measurement.plain() for measurement in measurements],
+        }
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description="Measure the toolbox beside references.",
+        epilog="The figures are explained at the top of this file.",
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes: only check that it runs")
+    arguments = parser.parse_args(argv)
+    for name in arguments.names:
+        if name not in BENCHMARKS:
+            parser.error(f"no benchmark {name!r}; there are {', '.join(BENCHMARKS)}")
+    return arguments
+
+
+def table(measurements: Sequence[Measurement], facts: dict[str, Any]) -> Table:
+    """One line for each measurement, and below them what their wall times depend on."""
+    caption = (
+        "{cores} cores, load {load_before:.1f} before and {load_after:.1f} after; "
+        "{device}, {threads} threads of torch {torch}, Python {python}"
+    ).format(**facts)
+    shown = Table(
+        box=box.SIMPLE_HEAD, caption=caption, caption_justify="left", padding=(0, 1, 0, 0)
+    )
+    for title, justify in (
+        ("name", "left"),
+        ("ours", "right"),
+        ("reference", "right"),
+        ("unit", "left"),
+        ("ratio", "right"),
+        ("target", "left"),
+        ("met", "left"),
+    ):
+        shown.add_column(title, justify=justify, no_wrap=True)
+    for m in measurements:
+        figures = f"{m.ours:.3g}", f"{m.reference:.3g}", m.unit, f"{m.ratio:.2f}"
+        shown.add_row(m.name, *figures, str(m.target), "yes" if m.met else "NO")
+    return shown
+
+
+def machine() -> dict[str, Any]:
+    """What figures depend on besides the code."""
+    cuda = torch.cuda.is_available()
+    return {
+        "cores": len(os.sched_getaffinity(0))
+        if hasattr(os, "sched_getaffinity")
+        else os.cpu_count(),
+        "load_before": load(),
+        "device": torch.cuda.get_device_name() if cuda else "CPU",
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+    }
+
+
+def load() -> float:
+    """Runnable processes, averaged over the last minute; NaN where the system does not say."""
+    return os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

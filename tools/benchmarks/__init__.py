@@ -1,0 +1,1 @@
+"""One module for each subject that ``tools/benchmark.py`` measures."""

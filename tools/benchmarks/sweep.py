@@ -1,0 +1,65 @@
+"""How fast a map is swept over all thresholds, as the wsolevaluation benchmark scores it."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from benchmarks.measurement import Measurement, Target, alternate, compare, cpu_rate, one_thread
+from wsoltool.functional.boxes import box_iou
+from wsoltool.functional.sweep import THRESHOLDS, wsolevaluation_sweep
+
+SIDE, GRID = 224, 14
+
+
+def sweep_boxes(quick: bool = False) -> Measurement:
+    """Maps of 224 x 224 through 1000 thresholds, boxes of all contours (MaxBoxAccV2), one core.
+
+    Both ways have to answer the same float64 numbers.
+    """
+    count, rounds = (2, 1) if quick else (20, 5)
+    maps = [cam_like_map(np.random.default_rng(index)) for index in range(count)]
+    truth = np.array([[50, 60, 160, 170]])
+    with one_thread():
+        for values in maps:
+            expected = sweep_plainly(values, truth)
+            np.testing.assert_array_equal(wsolevaluation_sweep(values, truth, "all"), expected)
+        figures = alternate(
+            lambda: cpu_rate(lambda: [wsolevaluation_sweep(m, truth, "all") for m in maps], count),
+            lambda: cpu_rate(lambda: [sweep_plainly(m, truth) for m in maps], count),
+            rounds,
+        )
+    return compare("box-sweep", "maps/CPU s", Target("ratio", above=20), *figures)
+
+
+def cam_like_map(rng: np.random.Generator) -> np.ndarray:
+    """``(224, 224)`` float32 in [0, 1]: one to three bumps and noise on 14 x 14 cells, enlarged."""
+    y, x = np.mgrid[:GRID, :GRID] / GRID
+    cells = 0.15 * rng.random((GRID, GRID))
+    for _ in range(rng.integers(1, 4)):
+        (top, left), (tall, wide) = rng.uniform(0.2, 0.8, 2), rng.uniform(0.06, 0.2, 2)
+        bump = np.exp(-(((y - top) / tall) ** 2) - ((x - left) / wide) ** 2)
+        cells += rng.uniform(0.4, 1) * bump
+    values = cv2.resize(cells.astype(np.float32), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
+    values -= values.min()
+    return values / values.max()
+
+
+def sweep_plainly(values: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """The obvious way: a mask, its contours and their boxes at every threshold.
+
+    Only the overlap is computed for all boxes at once, as anybody with numpy would.
+    """
+    levels = (values.astype(np.float64) * 255).astype(np.uint8)
+    brightest, last = float(levels.max()), levels.shape[0] - 1
+    boxes, starts = [], []
+    for threshold in THRESHOLDS:
+        cut = int(threshold * brightest)
+        mask = cv2.threshold(levels, cut, 255, cv2.THRESH_BINARY)[1]
+        contours = cv2.findContours(mask, cv2.RETR_TREE, cv2.CHAIN_APPROX_SIMPLE)[0]
+        starts.append(len(boxes))
+        for x, y, width, height in map(cv2.boundingRect, contours):
+            boxes.append((x, y, min(x + width, last), min(y + height, last)))
+        if not contours:
+            boxes.append((0, 0, 0, 0))
+    return np.maximum.reduceat(box_iou(np.array(boxes), truth, inclusive=True)[:, 0], starts)
