@@ -86,7 +86,7 @@ class Localizer(BaseModel):
         self._check_parts()
         backbone.want(head.taps)
         if preprocessor.channels_last:
-            # Weights in the images' memory format: half the arithmetic of a MobileNet's step on CPUs.
+            # In the images' memory format a MobileNet's step takes half the time on CPUs.
             self.to(memory_format=torch.channels_last)
 
     def init_weights(self) -> None:
