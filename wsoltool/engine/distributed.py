@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+from inspect import signature
 from typing import Any
 
 import torch
 from mmengine.dist import init_dist
 from torch import distributed as torch_dist
+from torch.nn.parallel import DistributedDataParallel
 
 from wsoltool.errors import ConfigError
 
@@ -30,6 +32,8 @@ def join_group(launcher: str) -> None:
             "--launcher pytorch outside of torchrun",
             hint="torchrun --nproc_per_node=N tools/train.py CONFIG --launcher pytorch",
         )
+    # mmengine would choose the same, and warn.
+    os.environ.setdefault("MKL_NUM_THREADS", os.environ.get("OMP_NUM_THREADS", "1"))
     if torch.cuda.is_available():
         init_dist("pytorch", backend="nccl")
     else:
@@ -38,7 +42,10 @@ def join_group(launcher: str) -> None:
 
 def wrapper_settings() -> dict[str, Any]:
     """How models are wrapped for several processes."""
-    settings: dict[str, Any] = {"type": "MMDistributedDataParallel", "broadcast_buffers": False}
+    # Buffers are not copied at every step; torch has renamed the argument that says so.
+    known = signature(DistributedDataParallel).parameters
+    key = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+    settings: dict[str, Any] = {"type": "MMDistributedDataParallel", key: False}
     if not torch.cuda.is_available():
         settings["device_ids"] = None
     return settings

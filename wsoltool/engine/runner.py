@@ -138,11 +138,20 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
     kept = config.copy()
     kept["model_wrapper_cfg"] = wrapper_settings()
     log_interval = config.get("log_interval", 50)
-    checkpoint = {"interval": 1, "max_keep_ckpts": 2, **plain(config.get("checkpoint", {}))}
+    checkpoint = {
+        "interval": 1,
+        "max_keep_ckpts": 2,
+        "save_param_scheduler": bool(config.get("param_scheduler")),
+        **plain(config.get("checkpoint", {})),
+    }
     hooks: list[Hook] = [
         build("runner hook", hook, f"custom_hooks[{index}]")
         for index, hook in enumerate(plain(config.get("custom_hooks", [])))
     ]
+    for metric in (*parts.get("val_evaluator", ()), *parts.get("test_evaluator", ())):
+        if metric.collect_device == "cpu" and metric.collect_dir is None:
+            # Ranks hand over results in a folder: not the current one, which may be read-only.
+            metric.collect_dir = str(work_dir / ".results")
     randomness = {"seed": seed_of(config), **plain(config.get("randomness", {}))}
     with warnings.catch_warnings():
         # mmengine asks its own deprecated file client for every checkpoint hook.

@@ -1,0 +1,93 @@
+"""Two processes do what one does: the same step, one network on all ranks, the same figures."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from wsoltool.engine.distributed import join_group, wrapper_settings
+from wsoltool.errors import ConfigError
+
+WORKER = Path(__file__).with_name("two_processes.py")
+
+
+def run(task, folder, processes, cwd=None):
+    """Run the worker alone, or in several processes by torchrun."""
+    launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+    command = [sys.executable, *(launch if processes > 1 else []), str(WORKER), task, str(folder)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+    outcome = subprocess.run(command, env=environment, cwd=cwd, capture_output=True, text=True)
+    assert outcome.returncode == 0, outcome.stderr[-4000:]
+
+
+def equal(first, second):
+    return first.keys() == second.keys() and all(first[k].equal(second[k]) for k in first)
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_step_of_one_on_the_whole_batch(tmp_path):
+    run("step", tmp_path, 1)
+    run("step", tmp_path, 2)
+    alone = torch.load(tmp_path / "step-0-of-1.pth")
+    first, second = (torch.load(tmp_path / f"step-{rank}-of-2.pth") for rank in (0, 1))
+    assert equal(first, second)
+    for name, value in alone.items():
+        torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_training_ends_with_one_network_and_scores_as_one_process(tmp_path):
+    trained, current = tmp_path / "trained", tmp_path / "cwd"
+    trained.mkdir()
+    current.mkdir()
+    run("train", trained, 2, cwd=current)
+    told = [json.loads((trained / f"rank-{rank}.json").read_text()) for rank in (0, 1)]
+    # 24 images in batches of 4 on 2 ranks.
+    assert told == [{"wrapper": "MMDistributedDataParallel", "steps": 3}] * 2
+    first, second = (torch.load(trained / f"rank-{rank}.pth") for rank in (0, 1))
+    assert equal(first, second), "ranks differ: gradients or running statistics are not shared"
+    (checkpoint,) = trained.glob("epoch_*.pth")
+    content = torch.load(checkpoint)
+    assert equal(content["state_dict"], first)
+
+    torch.save({key: content[key] for key in ("meta", "state_dict")}, trained / "model.pth")
+    config = (trained / "cam_small_creatures.py").read_text()
+    run("test", trained, 1, cwd=current)
+    run("test", trained, 2, cwd=current)
+    for size in (10, 11, 1):
+        alone, shared = (
+            json.loads((trained / f"test-{size}-on-{count}.json").read_text()) for count in (1, 2)
+        )
+        assert len(alone["images"]) == len(set(alone["images"])) == size
+        assert shared == alone
+        assert alone["metrics"]["MaxBoxAccV2"] >= 0
+    assert (trained / "cam_small_creatures.py").read_text() == config, "a test changed the config"
+    assert not list(current.iterdir()), "something was left in the current folder"
+
+
+def test_without_a_launcher_nothing_is_joined():
+    join_group("none")
+    assert not torch.distributed.is_initialized()
+
+
+def test_unknown_launchers_are_refused():
+    with pytest.raises(ConfigError, match="unknown launcher 'slurm'"):
+        join_group("slurm")
+
+
+def test_the_launcher_needs_torchrun(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    with pytest.raises(ConfigError, match="outside of torchrun") as caught:
+        join_group("pytorch")
+    assert "torchrun" in caught.value.hint
+
+
+def test_models_on_cpus_are_wrapped_without_devices(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert wrapper_settings()["device_ids"] is None
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert "device_ids" not in wrapper_settings()

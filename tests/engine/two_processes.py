@@ -1,0 +1,112 @@
+"""What the processes of test_distributed.py do; run by torchrun, or alone as the reference.
+
+``two_processes.py step|train|test FOLDER``
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from pathlib import Path
+
+import torch
+from mmengine.dist import get_rank, get_world_size
+from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
+from torch import distributed, nn
+
+from wsoltool.config import load_config
+from wsoltool.engine.distributed import join_group, wrapper_settings
+from wsoltool.engine.scoring import score_checkpoint
+from wsoltool.engine.training import training_runner
+from wsoltool.models.builder import build_localizer
+from wsoltool.structures import Sample, Samples
+
+LAUNCHER = "pytorch" if "RANK" in os.environ else "none"
+SETTINGS = {
+    "train_dataloader.dataset.length": 24,
+    "train_dataloader.dataset.image_size": 32,
+    "train_dataloader.dataset.in_memory": False,
+    "train_dataloader.num_workers": 0,
+    "train_dataloader.batch_size": 4,
+    "val_dataloader.dataset.length": 7,
+    "val_dataloader.dataset.image_size": 32,
+    "val_dataloader.num_workers": 0,
+    "val_dataloader.batch_size": 4,
+    "test_dataloader.dataset.image_size": 32,
+    "test_dataloader.num_workers": 0,
+    "test_dataloader.batch_size": 2,
+    "train_cfg.max_epochs": 1,
+    "param_scheduler": [],
+    "evaluation.resamples": 20,
+}
+SIZES = (10, 11, 1)
+
+
+def step(folder: Path) -> None:
+    """One step of SGD on eight images, each rank on its share of them."""
+    torch.manual_seed(0)
+    model = build_localizer(
+        {
+            "backbone": {"type": "SmallNet", "channels": (4, 6)},
+            "head": {"type": "cam.CAMHead", "num_classes": 3},
+        }
+    )
+    for name in ("bn1", "bn2"):
+        # Statistics of half a batch are not those of the whole one.
+        setattr(model.backbone.layers, name, nn.Identity())
+    images = torch.randint(256, (8, 16, 16, 3), dtype=torch.uint8)
+    items = [Sample(str(i), i % 3, (16, 16), (0.0, 0.0, 16.0, 16.0)) for i in range(8)]
+    own = list(range(get_rank(), 8, get_world_size()))
+    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9))
+    wrapped = model
+    if LAUNCHER == "pytorch":
+        settings = wrapper_settings()
+        assert settings.pop("type") == "MMDistributedDataParallel"
+        wrapped = MMDistributedDataParallel(model, **settings)
+    for _ in range(2):
+        batch = {"inputs": images[own], "samples": Samples.of([items[i] for i in own])}
+        wrapped.train_step(batch, optimizer)
+    torch.save(model.state_dict(), folder / f"step-{get_rank()}-of-{get_world_size()}.pth")
+
+
+def train(folder: Path) -> None:
+    """An epoch; every rank saves the network that it ends with."""
+    config = load_config("cam/cam_small_creatures.py", SETTINGS)
+    runner = training_runner(config, folder)
+    runner.train()
+    model = getattr(runner.model, "module", runner.model)
+    torch.save(model.state_dict(), folder / f"rank-{get_rank()}.pth")
+    content = {"wrapper": type(runner.model).__name__, "steps": runner.iter}
+    (folder / f"rank-{get_rank()}.json").write_text(json.dumps(content))
+
+
+def test(folder: Path) -> None:
+    """Scores of the saved network on test sets that two processes divide, and do not."""
+    for size in SIZES:
+        options = {**SETTINGS, "test_dataloader.dataset.length": size}
+        config = load_config("cam/cam_small_creatures.py", options)
+        scoring = score_checkpoint(config, folder / "model.pth", folder, LAUNCHER)
+        if get_rank() == 0:
+            found = scoring.results
+            content = {
+                "metrics": scoring.summary.metrics(),
+                "images": [str(name) for name in found.image_ids],
+                "chosen_on": len(scoring.runner.val_dataloader.dataset),
+            }
+            name = f"test-{size}-on-{get_world_size()}.json"
+            (folder / name).write_text(json.dumps(content))
+        else:
+            assert scoring.summary is None
+            assert scoring.results is None
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    warnings.simplefilter("error")
+    join_group(LAUNCHER)
+    globals()[sys.argv[1]](Path(sys.argv[2]))
+    if distributed.is_initialized():
+        distributed.destroy_process_group()

@@ -1,0 +1,537 @@
+"""Views, asked classes, branches, map sources, inserts, modes, precision, copies."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from wsoltool.errors import ConfigError, WsolError
+from wsoltool.functional.maps import minmax_normalize, resize_maps
+from wsoltool.models.backbones.small import SmallNet
+from wsoltool.models.builder import build_localizer
+from wsoltool.models.contracts import (
+    BatchAugmentation,
+    BoxExtractor,
+    CAMHead,
+    Eraser,
+    MapSource,
+    Recalibration,
+)
+from wsoltool.models.fusion import Flip, MultiScale, SingleView
+from wsoltool.models.insertion import Inserts
+from wsoltool.models.localizer import labels_and_top1
+from wsoltool.models.preprocessor import Preprocessor
+from wsoltool.structures import Boxes, Sample, View
+
+
+def channel(data, index, label):
+    """``(H, W)`` float: what the map of a class must be before scaling."""
+    return data["inputs"][index][..., label].float()
+
+
+def scaled(array):
+    return minmax_normalize(array).numpy()
+
+
+SMALL = {
+    "backbone": {"type": "SmallNet", "channels": (4, 6, 8)},
+    "head": {"type": "cam.CAMHead", "num_classes": 3},
+}
+
+
+def small(**model):
+    torch.manual_seed(1)
+    return build_localizer({**SMALL, **model})
+
+
+class TestViews:
+    def test_one_view_shows_the_input(self, mirror, batch):
+        data = batch(1, 2)
+        first, second = mirror().test_step(data)
+        np.testing.assert_allclose(first.map(1), scaled(channel(data, 0, 1)), atol=1e-6)
+        np.testing.assert_allclose(second.map(2), scaled(channel(data, 1, 2)), atol=1e-6)
+
+    def test_the_mirrored_views_map_comes_back_unmirrored(self, mirror, batch):
+        data = batch(1)
+        (prediction,) = mirror(fusion=Flip()).test_step(data)
+        upright, mirrored = prediction.raw_maps(1)
+        assert (upright.view.flip, mirrored.view.flip) == (False, True)
+        assert torch.equal(mirrored.branches["cam"][0], channel(data, 0, 1))
+        assert torch.equal(mirrored.branches["cam"], upright.branches["cam"])
+        np.testing.assert_allclose(prediction.map(1), scaled(channel(data, 0, 1)), atol=1e-6)
+
+    def test_a_mirrored_view_really_is_mirrored_for_the_network(self, batch, mirror):
+        class LeftHalf(Recalibration):
+            def forward(self, features):
+                return features * (torch.arange(features.shape[-1]) < 4)
+
+        model = mirror(fusion=Flip())
+        model.inserts = Inserts(model.backbone, [("same", lambda *_: LeftHalf())])
+        (prediction,) = model.test_step(batch(0))
+        upright, mirrored = (m.branches["cam"][0] for m in prediction.raw_maps(0))
+        assert not upright[:, 4:].any()
+        assert upright[:, :4].any()
+        assert not mirrored[:, :4].any()
+        assert mirrored[:, 4:].any()
+
+    def test_scales_reach_the_network_and_keep_the_fusions_order(self, mirror, batch):
+        model = mirror(fusion=MultiScale(scales=(0.5, 1.0, 2.0)))
+        (prediction,) = model.test_step(batch(1))
+        shapes = [tuple(m.branches["cam"].shape) for m in prediction.raw_maps(1)]
+        assert shapes == [(1, 3, 4), (1, 6, 8), (1, 12, 16)]
+        assert [m.view.scale for m in prediction.raw_maps(1)] == [0.5, 1.0, 2.0]
+
+    def test_every_view_runs_once(self, mirror, batch):
+        model = mirror(fusion=MultiScale(scales=(0.5, 1.0, 2.0), flip=True))
+        model.test_step(batch(1, 1))
+        sizes = [(2, 3, 3, 4), (2, 3, 6, 8), (2, 3, 12, 16)]
+        assert sorted(model.backbone.shown) == sorted(sizes * 2)
+
+    def test_summed_scales_equal_a_slow_reference(self, mirror, batch):
+        data = batch(1)
+        (prediction,) = mirror(fusion=MultiScale(scales=(1.0, 2.0))).test_step(data)
+        image = channel(data, 0, 1)[None, None]
+        double = View(scale=2.0).apply(image)[0, 0]
+        expected = image[0, 0] + resize_maps(double, (6, 8))
+        np.testing.assert_allclose(prediction.map(1), scaled(expected), atol=1e-6)
+
+    def test_class_scores_come_from_scale_one_alone(self, batch):
+        # Maps of all scales are used, scores of the first: MsCAM.
+        data = batch(1, 2, sizes=[(16, 16)] * 2)
+        single, multiple = small().eval(), small(fusion={"type": "MultiScale"}).eval()
+        for alone, many in zip(single.test_step(data), multiple.test_step(data), strict=True):
+            assert np.array_equal(alone.scores, many.scores)
+            assert len(many.raw_maps(many.class_ids[0])) == 3
+            assert not np.allclose(alone.map(alone.class_ids[0]), many.map(alone.class_ids[0]))
+
+    def test_scores_of_several_views_are_averaged(self, batch):
+        data = batch(1, sizes=[(16, 16)])
+        fusion = {"type": "MultiScale", "scales": (1.0, 2.0), "score_scales": (1.0, 2.0)}
+        model = small(fusion=fusion).eval()
+        (prediction,) = model.test_step(data)
+        images = model.data_preprocessor(data)["inputs"]
+        with torch.no_grad():
+            both = [
+                model(View(scale=scale).apply(images)).softmax(dim=1)[0] for scale in (1.0, 2.0)
+            ]
+        np.testing.assert_allclose(prediction.scores, (both[0] + both[1]) / 2, atol=1e-6)
+
+    def test_scale_one_copies_nothing(self):
+        images = torch.zeros(1, 3, 4, 4)
+        assert View().apply(images) is images
+        assert View().undo(images) is images
+
+    def test_a_fusion_without_scores_is_refused_when_built(self, mirror):
+        class Scoreless(SingleView):
+            def views(self):
+                return (View(scores=False),)
+
+        with pytest.raises(ConfigError, match="no view of Scoreless") as caught:
+            mirror(fusion=Scoreless())
+        assert caught.value.at == "model.fusion"
+
+
+class TestClasses:
+    def test_the_label_and_the_predicted_class_are_asked_for(self, mirror, batch):
+        data = batch(1, 2)
+        data["inputs"][0, ..., 1] = 255  # predicted as labelled
+        data["inputs"][1, ..., 0] = 255
+        predictions = mirror().test_step(data)
+        assert [p.class_ids for p in predictions] == [(1,), (2, 0)]
+
+    def test_images_may_ask_for_different_numbers_of_classes(self, mirror, batch):
+        data = batch(0, 1, 2)
+        model = mirror()
+        model.class_query = lambda sample, scores: [[2], [], [1, 0, 2]][sample.label]
+        predictions = model.test_step(data)
+        assert [p.class_ids for p in predictions] == [(2,), (), (1, 0, 2)]
+        for index, prediction in enumerate(predictions):
+            for class_id in prediction.class_ids:
+                expected = scaled(channel(data, index, class_id))
+                np.testing.assert_allclose(prediction.map(class_id), expected, atol=1e-6)
+
+    def test_no_image_asks_for_any_class(self, mirror, batch):
+        model = mirror()
+        model.class_query = lambda sample, scores: []
+        assert [p.class_ids for p in model.test_step(batch(0, 1))] == [(), ()]
+
+    def test_the_query_sees_record_and_probabilities_on_the_cpu(self, mirror, batch):
+        seen = []
+        model = mirror()
+        model.class_query = lambda sample, scores: seen.append((sample, scores)) or [0]
+        (prediction,) = model.test_step(batch(2))
+        sample, scores = seen[0]
+        assert sample.image_id == "image-0"
+        assert scores.device.type == "cpu"
+        assert np.array_equal(prediction.scores, scores.numpy())
+        assert scores.sum().item() == pytest.approx(1)
+
+    @pytest.mark.parametrize(
+        ("label", "asked"),
+        [
+            (0, [0, 2]),
+            (2, [2]),
+            (-1, [2]),
+            (np.int64(1), [1, 2]),
+            (np.array([1.0, 1.0, 0.0], np.float32), [0, 1, 2]),
+            (np.array([1.0, 0.0, 1.0], np.float32), [0, 2]),
+            (np.zeros(3, np.float32), [2]),
+            (np.array([-1.0, 1.0, 0.0], np.float32), [1, 2]),  # -1: not annotated
+        ],
+    )
+    def test_labels_and_top1(self, label, asked):
+        sample = Sample("image", label, (4, 4), (0.0, 0.0, 4.0, 4.0))
+        assert labels_and_top1(sample, torch.tensor([0.1, 0.2, 0.7])) == asked
+
+    def test_unknown_labels_get_the_predicted_class(self, mirror, batch):
+        data = batch(-1, -1)
+        data["inputs"][1, ..., 2] = 255
+        assert mirror().test_step(data)[1].class_ids == (2,)
+
+    def test_a_class_agnostic_head_answers_every_class_with_one_map(self, mirror, batch):
+        class Foreground(CAMHead):
+            num_classes = 3
+
+            def logits(self, features):
+                return features["last"].mean(dim=(2, 3))
+
+            def loss(self, features, samples):
+                return {"loss": self.logits(features).sum()}
+
+            def maps(self, features, class_ids):
+                one = features["last"].mean(dim=1, keepdim=True)
+                return {"foreground": one.expand(-1, class_ids.shape[1], -1, -1)}
+
+        data = batch(0, 1)
+        model = mirror(head=Foreground())
+        model.class_query = lambda sample, scores: [0, 1, 2][: 2 + sample.label]
+        for index, prediction in enumerate(model.test_step(data)):
+            maps = [prediction.map(class_id) for class_id in prediction.class_ids]
+            assert len(maps) == 2 + index
+            for answer in maps:
+                expected = scaled(data["inputs"][index].float().mean(dim=-1))
+                np.testing.assert_allclose(answer, expected, atol=1e-6)
+
+
+class TestSizes:
+    def test_images_of_different_sizes_answer_as_they_would_alone(self, batch):
+        sizes = [(16, 24), (12, 8), (16, 24), (20, 16)]
+        data = batch(0, 1, 2, 0, sizes=sizes)
+        model = small(fusion={"type": "Flip"}).eval()
+        together = model.test_step(data)
+        for index, prediction in enumerate(together):
+            samples = data["samples"].select([index])
+            alone = model.test_step({"inputs": data["inputs"][index][None], "samples": samples})[0]
+            assert prediction.sample.image_id == f"image-{index}"
+            assert prediction.map(prediction.class_ids[0]).shape == sizes[index]
+            np.testing.assert_allclose(prediction.scores, alone.scores, atol=1e-5)
+            label = alone.class_ids[0]
+            np.testing.assert_allclose(prediction.map(label), alone.map(label), atol=1e-4)
+
+    def test_images_of_one_size_share_a_forward(self, mirror, batch):
+        model = mirror()
+        model.test_step(batch(0, 1, 2, 0, sizes=[(6, 8), (4, 4), (6, 8), (6, 8)]))
+        assert model.backbone.shown == [(3, 3, 6, 8), (1, 3, 4, 4)]
+
+
+class Ramp(CAMHead):
+    """Two branches: the first channel, and the second at half the size."""
+
+    num_classes = 3
+
+    def logits(self, features):
+        return features["last"].mean(dim=(2, 3))
+
+    def loss(self, features, samples):
+        return {"loss": self.logits(features).sum()}
+
+    def maps(self, features, class_ids):
+        first, second = (
+            features["last"][:, i : i + 1].expand(-1, class_ids.shape[1], -1, -1) for i in (0, 1)
+        )
+        return {"a": first, "b": second[..., ::2, ::2]}
+
+
+class TestBranches:
+    def test_all_branches_reach_the_fusion(self, mirror, batch):
+        data = batch(0)
+        (prediction,) = mirror(head=Ramp()).test_step(data)
+        maps = prediction.raw_maps(0)[0].branches
+        assert {name: tuple(m.shape) for name, m in maps.items()} == {
+            "a": (1, 6, 8),
+            "b": (1, 3, 4),
+        }
+        image = data["inputs"][0].float()
+        expected = image[..., 0] + resize_maps(image[::2, ::2, 1], (6, 8))
+        np.testing.assert_allclose(prediction.map(0), scaled(expected), atol=1e-6)
+
+    def test_one_branch_may_be_chosen(self, mirror, batch):
+        data = batch(0)
+        (prediction,) = mirror(head=Ramp(), fusion=SingleView(branches="a")).test_step(data)
+        np.testing.assert_allclose(prediction.map(0), scaled(channel(data, 0, 0)), atol=1e-6)
+
+
+class TestFeatures:
+    @pytest.mark.parametrize("kind", ["GradCAM", "GradCAMPlusPlus", "ScoreCAM"])
+    def test_a_map_source_gets_features_that_the_head_does_not_tap(self, batch, kind):
+        source = {"type": f"gradcam.{kind}", "target": "stage2"}
+        model = small(map_source=source, fusion={"type": "Flip"}).eval()
+        predictions = model.test_step(batch(1, 2, sizes=[(16, 16)] * 2))
+        for prediction in predictions:
+            for view in prediction.raw_maps(prediction.class_ids[0]):
+                assert view.branches["cam"].shape == (1, 4, 4)
+                assert not view.branches["cam"].requires_grad
+        assert all(p.grad is None for p in model.parameters())
+        assert model.backbone.wanted == ()
+
+    def test_predicting_leaves_no_gradient_and_no_mode_behind(self, batch):
+        model = small(map_source={"type": "gradcam.GradCAM", "target": "stage1"}).eval()
+        before = {name: value.clone() for name, value in model.state_dict().items()}
+        model.test_step(batch(1, sizes=[(16, 16)]))
+        assert torch.is_grad_enabled()
+        assert not model.training
+        assert all(torch.equal(before[name], v) for name, v in model.state_dict().items())
+        assert all(p.grad is None and p.requires_grad for p in model.parameters())
+
+    def test_the_extractor_gets_the_first_views_features_unmirrored(self, mirror, batch):
+        class Second(BoxExtractor):
+            features = ("same",)
+
+            def __call__(self, localization_map, context):
+                self.context = context
+                return Boxes(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+
+        class MirroredFirst(SingleView):
+            def views(self):
+                return (View(scale=0.5, flip=True, scores=False), View())
+
+        data = batch(0, 1)
+        extractor = Second()
+        model = mirror(boxes=extractor, fusion=MirroredFirst())
+        second = model.test_step(data)[1]
+        assert len(second.boxes(1)) == 0
+        images = data["inputs"].permute(0, 3, 1, 2).float()
+        expected = View(scale=0.5).apply(images.flip(-1)).flip(-1)[1]
+        torch.testing.assert_close(extractor.context.features["same"], expected)
+        assert len(model.backbone.shown) == 2
+
+    @pytest.mark.parametrize(("part", "kind"), [("map_source", MapSource), ("boxes", BoxExtractor)])
+    def test_a_feature_that_does_not_exist_is_found_when_built(self, mirror, part, kind):
+        class Asks(kind):
+            features = ("sam",)
+
+            def __call__(self, localization_map, context): ...
+
+            def maps(self, *args): ...
+
+        with pytest.raises(ConfigError, match="no feature 'sam'") as caught:
+            mirror(**{part: Asks()})
+        assert caught.value.at == f"model.{part}"
+        assert "'same'" in caught.value.hint
+
+    def test_a_tap_that_does_not_exist_names_the_head(self, mirror):
+        head = Ramp()
+        head.taps = ("stage9",)
+        with pytest.raises(ConfigError, match="no feature 'stage9'") as caught:
+            mirror(head=head)
+        assert caught.value.at == "model.head"
+
+
+class HideLabelled(Eraser):
+    """Zeros the images whose label is 1, and remembers every call."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = []
+
+    def erase(self, features, samples):
+        self.calls.append(samples.labels.tolist())
+        return features * (samples.labels != 1).view(-1, 1, 1, 1)
+
+
+class Negate(BatchAugmentation):
+    def __call__(self, images, samples):
+        return -images, samples.with_labels(samples.labels * 0 + 1)
+
+
+class TestTraining:
+    def test_erasers_see_the_labels_in_training(self, mirror, batch):
+        model = mirror()
+        model.inserts = Inserts(model.backbone, [("same", lambda *_: HideLabelled())])
+        data = batch(1, 0, 1)
+        inputs = model.data_preprocessor(data, True)
+        model.train()
+        features = model.extract(**{"images": inputs["inputs"], "samples": inputs["samples"]})
+        hidden = [not image.any() for image in features["last"]]
+        assert hidden == [True, False, True]
+        assert model.inserts["same"].calls == [[1, 0, 1]]
+
+    def test_erasers_do_nothing_at_test(self, mirror, batch):
+        data = batch(1, 0)
+        plain = mirror().test_step(data)
+        model = mirror()
+        model.inserts = Inserts(model.backbone, [("same", lambda *_: HideLabelled())])
+        model.eval()
+        for before, after in zip(plain, model.test_step(data), strict=True):
+            label = before.class_ids[0]
+            assert np.array_equal(before.map(label), after.map(label))
+        assert model.inserts["same"].calls == []
+
+    def test_predicting_in_training_mode_with_an_eraser_is_an_error(self, mirror, batch):
+        model = mirror()
+        model.inserts = Inserts(model.backbone, [("same", lambda *_: HideLabelled())])
+        with pytest.raises(WsolError, match="in training without samples"):
+            model.train().test_step(batch(1))
+
+    @pytest.mark.parametrize("point", ["input", "same", "last"])
+    def test_inserts_act_at_the_input_too(self, mirror, batch, point):
+        class Double(Recalibration):
+            def forward(self, features):
+                return features * 2
+
+        data = batch(1)
+        (before,) = mirror().test_step(data)
+        model = mirror()
+        model.inserts = Inserts(model.backbone, [(point, lambda *_: Double())])
+        (after,) = model.eval().test_step(data)
+        twice = before.raw_maps(1)[0].branches["cam"] * 2
+        assert torch.equal(after.raw_maps(1)[0].branches["cam"], twice)
+
+    def test_the_loss_is_the_heads_on_augmented_images(self, mirror, batch):
+        data = batch(0, 2)
+        settings = {"mean": (0.0, 0.0, 0.0), "std": (255.0, 255.0, 255.0)}
+        model = mirror(preprocessor=Preprocessor(**settings, batch_augmentations=[Negate()]))
+        losses = model.train()(**model.data_preprocessor(data, True), mode="loss")
+        logits = -data["inputs"].float().mean(dim=(1, 2)) / 255
+        expected = nn.functional.cross_entropy(logits, torch.tensor([1, 1]))
+        assert losses["loss_cls"].item() == pytest.approx(expected.item(), rel=1e-5)
+
+    def test_batch_augmentations_leave_the_test_alone(self, mirror, batch):
+        data = batch(1)
+        settings = {"mean": (0.0, 0.0, 0.0), "std": (1.0, 1.0, 1.0)}
+        model = mirror(preprocessor=Preprocessor(**settings, batch_augmentations=[Negate()]))
+        (prediction,) = model.test_step(data)
+        np.testing.assert_allclose(prediction.map(1), scaled(channel(data, 0, 1)), atol=1e-6)
+        assert prediction.sample.label == 1
+
+    def test_tensor_mode_answers_logits(self, mirror, batch):
+        data = mirror().data_preprocessor(batch(0, 1))
+        logits = mirror()(data["inputs"])
+        assert torch.equal(logits, data["inputs"].mean(dim=(2, 3)))
+
+    def test_unknown_modes_are_refused(self, mirror):
+        with pytest.raises(ConfigError, match="unknown mode 'train'"):
+            mirror()(torch.zeros(1, 3, 4, 4), mode="train")
+
+
+class TestPrecision:
+    @pytest.mark.parametrize("source", [None, "gradcam.GradCAM", "gradcam.ScoreCAM"])
+    def test_maps_and_scores_are_float32_under_autocast(self, batch, source):
+        model = small(map_source=source and {"type": source}).eval()
+        data = batch(1, sizes=[(16, 16)])
+        (exact,) = model.test_step(data)
+        with torch.autocast("cpu", torch.bfloat16):
+            (rounded,) = model.test_step(data)
+        label = rounded.class_ids[0]
+        for view in rounded.raw_maps(label):
+            assert view.branches["cam"].dtype == torch.float32
+        assert rounded.map(label).dtype == np.float32
+        assert rounded.scores.dtype == np.float32
+        np.testing.assert_allclose(rounded.scores, exact.scores, atol=0.02)
+        assert not np.array_equal(rounded.map(label), exact.map(label))  # autocast was on
+
+
+class Gain(Recalibration):
+    def __init__(self):
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(()))
+
+    def forward(self, features):
+        return features * self.gain
+
+
+class TestCopies:
+    def with_gain(self, mirror):
+        backbone = SmallNet(channels=(4, 3))
+        inserts = Inserts(backbone, [("stage1", lambda *_: Gain()), ("input", lambda *_: Gain())])
+        return mirror(backbone=backbone, inserts=inserts)
+
+    def test_a_copy_has_inserts_of_its_own(self, mirror, batch):
+        data = batch(1, sizes=[(16, 16)])
+        model = self.with_gain(mirror)
+        twin = copy.deepcopy(model)
+        (before,) = model.test_step(data)
+        with torch.no_grad():
+            model.inserts["stage1"].gain.fill_(0)
+            model.backbone.layers.bn1.bias.fill_(9)
+        (changed,), (kept,) = model.test_step(data), twin.test_step(data)
+        assert not changed.raw_maps(1)[0].branches["cam"].any()
+        assert torch.equal(
+            kept.raw_maps(1)[0].branches["cam"], before.raw_maps(1)[0].branches["cam"]
+        )
+        with torch.no_grad():
+            twin.inserts["input"].gain.fill_(0)
+        assert model.inserts["input"].gain == 1
+
+    def test_a_copy_in_training_shows_its_erasers_its_own_samples(self, mirror, batch):
+        model = mirror()
+        model.inserts = Inserts(model.backbone, [("same", lambda *_: HideLabelled())])
+        twin = copy.deepcopy(model).train()
+        twin(**twin.data_preprocessor(batch(1, 0), True), mode="loss")
+        assert twin.inserts["same"].calls == [[1, 0]]
+        assert model.inserts["same"].calls == []
+
+    def test_moving_averages_of_the_model_predict(self, batch):
+        from mmengine.model import ExponentialMovingAverage
+
+        module = {"type": "BatchNorm"}
+        model = small(inserts=[{"at": "stage2", "module": module}])
+        average = ExponentialMovingAverage(model, momentum=0.5)
+        average.update_parameters(model)
+        first = model.inserts["stage2"].weight.detach().clone()
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.add_(1)
+        average.update_parameters(model)
+        weight = average.module.inserts["stage2"].weight
+        torch.testing.assert_close(weight, first + 0.5)
+        data = batch(1, sizes=[(16, 16)])
+        model.class_query = average.module.class_query = lambda sample, scores: [0]
+        ours, theirs = (m.eval().test_step(data)[0] for m in (model, average.module))
+        label = ours.class_ids[0]
+        raw, averaged = (p.raw_maps(label)[0].branches["cam"] for p in (ours, theirs))
+        assert not torch.allclose(raw, averaged)
+        with torch.no_grad():
+            average.module.inserts["stage2"].weight.zero_()
+        (again,) = model.test_step(data)
+        assert torch.equal(again.raw_maps(label)[0].branches["cam"], raw)
+
+    def test_weights_survive_a_round_trip(self, batch):
+        inserts = [{"at": "stage*", "module": {"type": "BatchNorm"}}]
+        model, other = small(inserts=inserts).eval(), small(inserts=inserts)
+        with torch.no_grad():
+            for parameter in other.parameters():
+                parameter.add_(torch.randn_like(parameter))
+        other.load_state_dict(model.state_dict(), strict=True)
+        data = batch(1, sizes=[(16, 16)])
+        first, second = (m.eval().test_step(data)[0] for m in (model, other))
+        assert np.array_equal(first.scores, second.scores)
+        label = first.class_ids[0]
+        assert np.array_equal(first.map(label), second.map(label))
+        assert {key.partition(".")[0] for key in model.state_dict()} == {
+            "backbone",
+            "head",
+            "inserts",
+        }
+
+    def test_a_network_that_the_head_runs_again_is_saved_once(self, mirror):
+        class Binding(Ramp):
+            def bind(self, backbone):
+                self.runs = (backbone,)
+
+        model = mirror(backbone=SmallNet(channels=(4, 3)), head=Binding())
+        assert not [key for key in model.state_dict() if key.startswith("head.")]
+        twin = copy.deepcopy(model)
+        assert twin.head.runs[0] is twin.backbone

@@ -1,0 +1,162 @@
+"""Where a map lies in the image, which way round, and what the box extractor is told."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wsoltool.errors import EvaluationError
+from wsoltool.models.contracts import BoxExtractor
+from wsoltool.models.fusion import SingleView
+from wsoltool.models.prediction import Prediction, to_cpu
+from wsoltool.structures import Boxes, Sample, View, ViewMaps
+
+
+class Recorder(BoxExtractor):
+    """Keeps what it was called with; answers one box that covers the map's ones."""
+
+    features = ("last",)
+
+    def __call__(self, localization_map, context):
+        self.seen = (localization_map, context)
+        rows, columns = np.nonzero(localization_map == 1)
+        box = [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1]
+        return Boxes(np.array([box], np.float32), np.ones(1, np.float32))
+
+
+def predicted(raw, size, region=None, flipped=False, class_ids=(3,), scores=(0.1, 0.6, 0.3)):
+    """A prediction of raw maps ``(n, h, w)`` under one view."""
+    raw = torch.as_tensor(raw, dtype=torch.float32)
+    region = region or (0.0, 0.0, float(size[1]), float(size[0]))
+    return Prediction(
+        Sample("image", 3, size, region, flipped),
+        np.array(scores, np.float32),
+        class_ids,
+        [ViewMaps(View(), {"cam": raw})],
+        SingleView(),
+        Recorder(),
+        {"last": raw[:1] * 10},
+    )
+
+
+def test_two_by_two_by_hand():
+    # Rows 0 4 / 8 2 to a size of its own: min-max alone.
+    answer = predicted([[[0.0, 4.0], [8.0, 2.0]]], (2, 2)).map(3)
+    assert answer.dtype == np.float32
+    assert answer.tolist() == [[0.0, 0.5], [1.0, 0.25]]
+
+
+def test_two_columns_enlarged_by_hand():
+    # Cell centres lie at 1/4 and 3/4 of the width: weights 0, 1/4, 3/4, 1.
+    answer = predicted([[[0.0, 1.0]]], (1, 4)).map(3)
+    assert answer.tolist() == [[0.0, 0.25, 0.75, 1.0]]
+
+
+def test_the_original_size_is_the_default_and_others_show_the_whole_image_too():
+    prediction = predicted([[[0.0, 4.0], [8.0, 2.0]]], (6, 10))
+    assert prediction.map(3).shape == (6, 10)
+    assert prediction.map(3, (2, 2)).tolist() == [[0.0, 0.5], [1.0, 0.25]]
+    assert prediction.map(3, (224, 200)).shape == (224, 200)
+
+
+def test_a_crop_is_pasted_where_it_was_cut():
+    prediction = predicted([[[0.0, 4.0], [8.0, 2.0]]], (4, 6), region=(1.0, 2.0, 3.0, 4.0))
+    expected = np.zeros((4, 6))
+    expected[2:4, 1:3] = [[0.0, 0.5], [1.0, 0.25]]
+    assert prediction.map(3).tolist() == expected.tolist()
+    # At another size the place scales with the image: columns 2 to 6, rows 4 to 8.
+    larger = prediction.map(3, (8, 12))
+    assert larger[4:8, 2:6].max() == 1
+    outside = np.ones((8, 12), bool)
+    outside[4:8, 2:6] = False
+    assert not larger[outside].any()
+
+
+@pytest.mark.parametrize(
+    ("region", "rows", "columns"),
+    [
+        ((0.4, 0.6, 4.4, 3.6), (1, 4), (0, 4)),
+        ((0.5, 1.5, 2.5, 3.5), (2, 4), (1, 3)),  # halves go up at both ends: the length stays
+        ((1.1, 1.1, 1.2, 1.2), (1, 2), (1, 2)),  # never less than one pixel
+        ((4.9, 3.9, 5.0, 4.0), (3, 4), (4, 5)),
+    ],
+)
+def test_fractions_of_pixels_are_rounded(region, rows, columns):
+    answer = predicted([[[1.0, 2.0], [3.0, 4.0]]], (4, 5), region=region).map(3)
+    inside = np.zeros((4, 5), bool)
+    inside[slice(*rows), slice(*columns)] = True
+    assert not answer[~inside].any()
+    size = (rows[1] - rows[0], columns[1] - columns[0])
+    expected = SingleView().fuse(
+        [ViewMaps(View(), {"cam": torch.tensor([[[1.0, 2.0], [3.0, 4.0]]])})], size
+    )[0]
+    assert np.array_equal(answer[inside].reshape(size), expected.numpy())
+
+
+@given(
+    st.tuples(st.integers(1, 40), st.integers(1, 40)),
+    st.tuples(*[st.floats(0, 1)] * 4),
+    st.tuples(st.integers(1, 60), st.integers(1, 60)),
+)
+def test_any_region_and_size_give_a_map_of_that_size(size, shares, wanted):
+    x0, x1 = sorted(share * size[1] for share in shares[:2])
+    y0, y1 = sorted(share * size[0] for share in shares[2:])
+    answer = predicted([[[0.0, 1.0], [2.0, 3.0]]], size, region=(x0, y0, x1, y1)).map(3, wanted)
+    assert answer.shape == wanted
+    assert answer.min() >= 0
+    assert answer.max() <= 1
+
+
+def test_a_mirrored_sample_is_turned_back():
+    raw = [[[0.0, 4.0], [8.0, 2.0]]]
+    assert predicted(raw, (2, 2), flipped=True).map(3).tolist() == [[0.5, 0.0], [0.25, 1.0]]
+    cropped = predicted(raw, (2, 6), region=(3.0, 0.0, 5.0, 2.0), flipped=True).map(3)
+    assert cropped[:, 3:5].tolist() == [[0.5, 0.0], [0.25, 1.0]]
+    assert not cropped[:, [0, 1, 2, 5]].any()
+
+
+def test_each_class_has_its_row():
+    prediction = predicted([[[0.0, 1.0]], [[1.0, 0.0]]], (1, 2), class_ids=(3, 1))
+    assert prediction.map(3).tolist() == [[0.0, 1.0]]
+    assert prediction.map(1).tolist() == [[1.0, 0.0]]
+    assert prediction.raw_maps(1)[0].branches["cam"].tolist() == [[[1.0, 0.0]]]
+
+
+@pytest.mark.parametrize("ask", ["map", "boxes", "raw_maps"])
+def test_a_class_that_was_not_asked_for_is_refused(ask):
+    prediction = predicted([[[0.0, 1.0]]], (1, 2))
+    with pytest.raises(EvaluationError, match="no map of class 2 for 'image'") as caught:
+        getattr(prediction, ask)(2)
+    assert caught.value.known == ("3",)
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_the_extractor_sees_map_region_raw_maps_and_features_unmirrored(flipped):
+    raw = torch.tensor([[[0.0, 1.0], [4.0, 2.0]]])
+    prediction = predicted(raw, (6, 8), region=(2.0, 1.0, 6.0, 5.0), flipped=flipped)
+    boxes = prediction.boxes(3)
+    localization_map, context = prediction._extractor.seen
+    upright = raw.flip(-1) if flipped else raw
+    assert np.array_equal(localization_map, prediction.map(3))
+    assert context.class_id == 3
+    assert context.region == (2.0, 1.0, 6.0, 5.0)
+    assert torch.equal(context.maps[0].branches["cam"], upright)
+    assert torch.equal(context.features["last"], upright * 10)
+    # The corner of the maximum, in pixels of the original image.
+    left = 5.0 if flipped else 2.0
+    assert boxes.xyxy.tolist() == [[left, 4.0, left + 1, 5.0]]
+
+
+def test_top_classes_break_ties_by_index():
+    prediction = predicted([[[0.0, 1.0]]], (1, 2), scores=(0.2, 0.3, 0.2, 0.3))
+    assert prediction.top_classes(1) == [1]
+    assert prediction.top_classes(3) == [1, 3, 0]
+    assert prediction.top_classes(9) == [1, 3, 0, 2]
+
+
+def test_maps_leave_the_graph_and_the_precision_behind():
+    half = torch.ones(1, 2, 2, dtype=torch.bfloat16, requires_grad=True)
+    (moved,) = to_cpu({"cam": half * 2}).values()
+    assert moved.dtype == torch.float32
+    assert not moved.requires_grad
