@@ -4,10 +4,7 @@ from pathlib import Path
 
 import pytest
 
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    from pip._vendor import tomli as tomllib
+tomllib = pytest.importorskip("tomllib", reason="Python 3.10 reads no TOML")
 
 IGNORED = ("__pycache__", ".egg-info")
 
@@ -29,11 +26,11 @@ def files(repository, settings):
 
 
 def test_every_folder_with_code_is_listed_as_a_package(repository, settings):
-    found = {
-        ".".join((package, *path.parent.parts))
-        for package, path in files(repository, settings)
-        if path.suffix == ".py"
-    }
+    found = set()
+    for package, path in files(repository, settings):
+        if path.suffix == ".py":
+            parts = (package, *path.parent.parts)
+            found.update(".".join(parts[:end]) for end in range(1, len(parts) + 1))
     assert found == set(settings["packages"])
 
 
