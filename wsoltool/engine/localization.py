@@ -20,7 +20,7 @@ from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import read_image
 from wsoltool.engine.runner import make_folder
 from wsoltool.engine.scoring import load_localizer
-from wsoltool.errors import ConfigError, DataError, WsolError, did_you_mean
+from wsoltool.errors import ConfigError, DataError, ShapeError, WsolError, did_you_mean
 from wsoltool.models.prediction import Prediction
 from wsoltool.plugin.manager import build
 from wsoltool.preflight import check
@@ -41,7 +41,7 @@ _SIDE = 320
 
 @dataclass(slots=True)
 class LocalizationRun:
-    """What was done: a record for each image, and the files that could not be read."""
+    """What was done: a record for each image, and the files that could not be used."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
@@ -94,7 +94,7 @@ class PhotoLocalizer:
     def predict(
         self, photos: Iterable[Path], run: LocalizationRun
     ) -> Iterator[tuple[Path, np.ndarray, Prediction]]:
-        """Path, ``(H, W, 3)`` RGB image and prediction of every photo that can be read."""
+        """Path, ``(H, W, 3)`` RGB image and prediction of every photo that can be used."""
         batch: list[tuple[Path, np.ndarray]] = []
         for path in photos:
             try:
@@ -102,19 +102,26 @@ class PhotoLocalizer:
             except WsolError as error:
                 run.failed.append({"image": str(path), "error": str(error)})
             if len(batch) == _BATCH:
-                yield from self._predict(batch)
+                yield from self._predict(batch, run)
                 batch = []
         if batch:
-            yield from self._predict(batch)
+            yield from self._predict(batch, run)
 
-    @torch.no_grad()
     def _predict(
-        self, batch: Sequence[tuple[Path, np.ndarray]]
+        self, batch: Sequence[tuple[Path, np.ndarray]], run: LocalizationRun
     ) -> Iterator[tuple[Path, np.ndarray, Prediction]]:
-        shown = [self._shown(path, image) for path, image in batch]
-        for (path, image), prediction in zip(
-            batch, self.model.test_step(collate(shown)), strict=True
-        ):
+        try:
+            shown = collate([self._shown(path, image) for path, image in batch])
+            predictions = self.model.test_step(shown)
+        except (DataError, ShapeError) as error:
+            if len(batch) > 1:  # one photo too small must not cost the others
+                for photo in batch:
+                    yield from self._predict([photo], run)
+                return
+            path = str(batch[0][0])
+            run.failed.append({"image": path, "error": str(error.located(path))})
+            return
+        for (path, image), prediction in zip(batch, predictions, strict=True):
             yield path, image, prediction
 
     def _shown(self, path: Path, image: np.ndarray) -> tuple[np.ndarray, Sample]:
