@@ -22,11 +22,11 @@ data
     Photos read, resized, cropped and flipped in a second (wall time) by two workers, beside
     torchvision's ImageFolder with the same transforms.
 
-A *CPU s* is a second for which the thread really had a core: other jobs on the machine hardly
-change such figures. Wall times they do change: the line below the table tells the load (runnable
-processes a minute ago) beside the number of cores; when it is the larger one, wall times are too
-long, and only the ratios are worth keeping. ``--quick`` checks in seconds that everything still
-runs; its figures mean nothing.
+A *CPU s* is a second for which the thread really had a core. Other jobs on the machine still slow
+it down through shared caches and clocks, by a third in our experience; wall times they change by
+any factor. The line below the table tells the load (runnable processes over the last minute)
+beside the number of cores: where it is the larger one, only the ratios are worth keeping.
+``--quick`` checks in seconds that everything still runs; its figures mean nothing.
 
 ``--json`` writes ``machine`` (what the caption says), ``quick``, and ``measurements``, a list of
 ``name``, ``ours``, ``reference``, ``ratio``, ``unit``, ``target`` (text) and ``met``.

@@ -6,6 +6,7 @@ Importing this module imports no torch; a command's own module is imported when 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -30,17 +31,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     try:
         module = import_module(f"wsoltool.commands.{arguments.command.replace('-', '_')}")
-        return module.run(arguments) or 0
+        code = module.run(arguments) or 0
+        sys.stdout.flush()
+        return code
     except WsolError as error:
         if arguments.debug:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("stopped; finished epochs are saved", file=sys.stderr)
+        print("stopped", file=sys.stderr)
+        if arguments.command == "train":
+            print("--resume goes on after the last saved epoch", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # The reader, such as head, has had enough: there is nowhere to write the rest to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
 
 

@@ -42,7 +42,12 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise _unreadable(path, error) from error
     if options:
         _check_options(config, options, path)
-        config.merge_from_dict(dict(options))
+        try:
+            config.merge_from_dict(dict(options))
+        except (KeyError, TypeError, IndexError, AssertionError) as error:
+            raise ConfigError(
+                f"--cfg-options do not fit the config: {error}", at=str(path)
+            ) from error
     for key in [key for key in config if key.startswith("_")]:
         config.pop(key)
     return config

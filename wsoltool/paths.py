@@ -1,9 +1,12 @@
-"""Where data and weights lie on this machine."""
+"""Where data and weights lie on this machine, and files that results are written to."""
 
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
+
+from wsoltool.errors import WorkDirError
 
 
 def data_home() -> Path:
@@ -15,3 +18,44 @@ def data_path(path: str | Path) -> Path:
     """A path as a config writes it: ``~`` expanded, relative ones taken from the data home."""
     path = Path(path).expanduser()
     return path if path.is_absolute() else data_home() / path
+
+
+def writable_folder(path: str | Path, option: str) -> Path:
+    """A folder for results, made if needed.
+
+    Args:
+        path: The folder.
+        option: Of the command line, that names another one.
+
+    Raises:
+        WorkDirError: It cannot be made or written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise WorkDirError(
+            f"the folder cannot be written: {error.strerror or error}",
+            at=str(path),
+            expected="a folder that can be written",
+            hint=f"give another one with {option}",
+        ) from error
+    return path
+
+
+def writable_file(path: str | Path, option: str) -> Path:
+    """A file for results, its folder made if needed; the file itself is not touched.
+
+    Raises:
+        WorkDirError: Its folder cannot be written, or it is itself a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise WorkDirError(
+            "a folder stands where a file is to be written",
+            at=str(path),
+            hint=f"give a file's name with {option}",
+        )
+    return writable_folder(path.parent, option) / path.name

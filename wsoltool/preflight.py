@@ -57,6 +57,7 @@ _KEYS: dict[str, tuple[str, ...]] = {
     "checkpoint": ("interval", "max_keep_ckpts", "save_best", "rule", "save_optimizer"),
     "randomness": ("seed", "deterministic", "diff_rank_seed"),
 }
+_NEEDED = {"dataset": "dict(type=...)", "max_epochs": "a whole number"}
 _LOWEST = {
     "batch_size": 1,
     "num_workers": 0,
@@ -113,6 +114,7 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
             yield from _section_problems(tree[key], known, key)
     yield from _numbers(tree)
     yield from _paths(tree)
+    yield from _lists(tree, ("metrics", "custom_hooks"), "")
     if isinstance(tree.get("model"), Mapping):
         yield from _model_problems(tree["model"])
     elif "model" in tree:
@@ -142,8 +144,9 @@ def _section_problems(node: Any, known: Sequence[str], at: str) -> Iterable[Conf
         yield ConfigError(f"{at} is {node!r}", at=at, expected="a dict")
         return
     yield from _unknown_keys(node, known, f"{at}.")
-    if "dataset" in known and "dataset" not in node:
-        yield ConfigError(f"{at} has no dataset", at=f"{at}.dataset", expected="dict(type=...)")
+    for key, expected in _NEEDED.items():
+        if key in known and key not in node:
+            yield ConfigError(f"{at} has no {key}", at=f"{at}.{key}", expected=expected)
 
 
 def _numbers(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
@@ -157,6 +160,12 @@ def _numbers(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
                     at=f"{section}.{key}".lstrip("."),
                     expected=f"a whole number, at least {_LOWEST[key]}",
                 )
+
+
+def _lists(node: Mapping[str, Any], keys: Sequence[str], prefix: str) -> Iterable[ConfigError]:
+    for key in keys:
+        if not isinstance(node.get(key, ()), (list, tuple)):
+            yield ConfigError(f"{key} is {node[key]!r}", at=f"{prefix}{key}", expected="a list")
 
 
 def _whole(value: Any, lowest: int) -> bool:
@@ -182,9 +191,7 @@ def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
     for key in ("backbone", "head"):
         if not isinstance(model.get(key), Mapping):
             yield ConfigError(f"model has no {key}", at=f"model.{key}", expected="dict(type=...)")
-    for key in ("inserts", "batch_augmentations"):
-        if not isinstance(model.get(key, ()), (list, tuple)):
-            yield ConfigError(f"{key} is {model[key]!r}", at=f"model.{key}", expected="a list")
+    yield from _lists(model, ("inserts", "batch_augmentations"), "model.")
     inserts = model.get("inserts", ())
     for index, entry in enumerate(inserts if isinstance(inserts, (list, tuple)) else ()):
         at = f"model.inserts[{index}]"
@@ -193,6 +200,8 @@ def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
         for key in ("at", "module"):
             if key not in keys:
                 yield ConfigError(f"an insert has no {key}", at=at, expected="dict(at=, module=)")
+        if not isinstance(keys.get("at", ""), str):
+            yield ConfigError(f"at is {keys['at']!r}", at=f"{at}.at", expected="an insert point")
     at = "model.preprocessor"
     settings = model.get("preprocessor", {})
     if isinstance(settings, Mapping):

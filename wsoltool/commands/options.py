@@ -3,21 +3,85 @@
 from __future__ import annotations
 
 import argparse
+import ast
+from collections.abc import Iterable
+from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from wsoltool.config import load_config
 from wsoltool.errors import ConfigError
 
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
+_WORDS = {"true": True, "false": False}
+
 
 def config_of(arguments: argparse.Namespace) -> Config:
     """The command's config with its ``--cfg-options`` applied."""
-    for option in arguments.cfg_options:
-        if "=" not in option:
+    return load_config(arguments.config, parse_options(arguments.cfg_options))
+
+
+def parse_options(options: Iterable[str]) -> dict[str, Any]:
+    """``KEY=VALUE`` strings as a dict, see :func:`parse_value`.
+
+    Raises:
+        ConfigError: One is no ``KEY=VALUE``, or its brackets do not match.
+    """
+    values = {}
+    for option in options:
+        key, equals, text = option.partition("=")
+        if not key or not equals:
             raise ConfigError(f"--cfg-options {option!r}", expected="KEY=VALUE")
-    options = {}
-    if arguments.cfg_options:
-        parser = argparse.ArgumentParser()
-        parser.add_argument("--options", nargs="+", action=DictAction)
-        options = parser.parse_args(["--options", *arguments.cfg_options]).options
-    return load_config(arguments.config, options)
+        try:
+            values[key] = parse_value(text)
+        except ConfigError as error:
+            raise error.located(f"--cfg-options {option}") from None
+    return values
+
+
+def parse_value(text: str) -> Any:
+    """A value as it is typed into a shell.
+
+    Numbers, ``None``, ``True``, brackets and quoted strings are read as Python has them, commas
+    make a list, and all else is a string, spaces included.
+
+    Raises:
+        ConfigError: Brackets or quotes do not match.
+
+    Example:
+        >>> parse_value("1.0,1.5"), parse_value("[tight, (1, 2)]"), parse_value("/my photos/x")
+        ([1.0, 1.5], ['tight', (1, 2)], '/my photos/x')
+    """
+    text = text.strip()
+    items = _split(text)
+    if len(items) > 1:
+        return [parse_value(item) for item in items if item.strip()]
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        if text[:1] in ("(", "[") and text.endswith(_CLOSING[text[0]]):
+            inner = [parse_value(item) for item in _split(text[1:-1]) if item.strip()]
+            return tuple(inner) if text[0] == "(" else inner
+        return _WORDS.get(text, text)
+
+
+def _split(text: str) -> list[str]:
+    """The parts between the commas that no bracket and no quote encloses."""
+    parts, open_brackets, quote = [""], [], ""
+    for character in text:
+        begins = parts[-1].rstrip()[-1:] in "([{,:"  # an item, in which marks have a meaning
+        if quote:
+            quote = "" if character == quote else quote
+        elif character in "'\"" and begins:
+            quote = character
+        elif character in _CLOSING and begins:
+            open_brackets.append(_CLOSING[character])
+        elif open_brackets and character == open_brackets[-1]:
+            open_brackets.pop()
+        elif character == "," and not open_brackets:
+            parts.append("")
+            continue
+        parts[-1] += character
+    if open_brackets or quote:
+        raise ConfigError(f"{text!r} lacks a closing {quote or open_brackets[-1]}")
+    return parts

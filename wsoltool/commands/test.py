@@ -13,8 +13,12 @@ def run(arguments: argparse.Namespace) -> None:
     from wsoltool.commands.options import config_of
     from wsoltool.engine.scoring import score_checkpoint
     from wsoltool.evaluation.table import metrics_table, report
+    from wsoltool.paths import writable_file, writable_folder
 
     config = config_of(arguments)
+    # An hour of scoring must not end at a folder that cannot be written.
+    figures_file = arguments.json and writable_file(arguments.json, "--json")
+    gallery = arguments.gallery and writable_folder(arguments.gallery, "--gallery")
     outcome = score_checkpoint(config, arguments.checkpoint, arguments.work_dir, arguments.launcher)
     if not is_main_process() or outcome.summary is None:
         return
@@ -24,18 +28,17 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(metrics_table(outcome.summary))
     for name, value in outcome.further.items():
         console.print(f"{name}: {value}")
-    if arguments.json:
+    if figures_file:
         content = report(outcome.summary) | {"further": outcome.further}
         content |= {"config": str(config.filename), "checkpoint": str(arguments.checkpoint)}
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
-        console.print(f"figures: {arguments.json}")
-    if arguments.gallery:
+        figures_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        console.print(f"figures: {figures_file}")
+    if gallery:
         from wsoltool.engine.pictures import gallery_items
         from wsoltool.visualization.gallery import write_gallery
 
         runner = outcome.runner
         figures = {name: f"{v:.1f}" for name, v in outcome.summary.metrics().items()}
         items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
-        page = write_gallery(arguments.gallery, items, f"{config.filename}", figures)
+        page = write_gallery(gallery, items, f"{config.filename}", figures)
         console.print(f"gallery: {page}")

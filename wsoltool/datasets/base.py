@@ -43,7 +43,7 @@ class LocalizationDataset(Dataset):
             raise ConfigError(
                 f"unknown split {split!r}",
                 expected="one of " + ", ".join(SPLITS),
-                hint=did_you_mean(split, SPLITS),
+                hint=did_you_mean(str(split), SPLITS),
             )
         self.split = split
         self.pipeline = tuple(pipeline)

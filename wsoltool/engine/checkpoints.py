@@ -59,6 +59,13 @@ def read_checkpoint(path: str | Path) -> dict[str, Any]:
             expected="a dict with 'state_dict', as wsoltool train writes it",
             hint="weights of a bare network go to model.backbone.pretrained",
         )
+    strange = [key for key, value in content["state_dict"].items() if not isinstance(value, Tensor)]
+    if strange or not isinstance(content.get("meta", {}), Mapping):
+        raise CheckpointError(
+            f"the checkpoint holds no tensor at {_some(strange)}" if strange else "no dict at meta",
+            at=str(path),
+            expected="a file written by wsoltool train",
+        )
     return content
 
 

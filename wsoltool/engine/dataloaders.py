@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Mapping
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader
 
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import collate
+from wsoltool.engine.workers import FaithfulDataLoader
 from wsoltool.paths import data_path
 from wsoltool.plugin.manager import build
 
@@ -42,24 +40,15 @@ def build_dataloader(
     batch_size = settings.get("batch_size", 32)
     workers = settings.get("num_workers", 2)
     full_batches = training and len(dataset) >= batch_size
-    return DataLoader(
+    return FaithfulDataLoader(
         dataset,
         batch_size=batch_size,
         sampler=DefaultSampler(dataset, shuffle=settings.get("shuffle", training), seed=seed),
         num_workers=workers,
         collate_fn=collate,
         drop_last=settings.get("drop_last", full_batches),
-        worker_init_fn=seed_worker,
         pin_memory=torch.cuda.is_available(),
         # Persistent workers would keep their random state over epochs, and a resume could not.
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
     )
-
-
-def seed_worker(worker: int) -> None:
-    """Seed numpy and random in a worker from torch's seed, which differs by worker and epoch."""
-    seed = torch.initial_seed() % 2**32
-    np.random.seed(seed)
-    random.seed(seed)
-    cv2.setNumThreads(0)

@@ -98,7 +98,7 @@ class ProgressHook(Hook):
         self._step(text, runner.iter + 1, runner.max_iters, speed, runner.world_size)
 
     def after_train(self, runner: Runner) -> None:
-        self._stop()
+        self.close()
 
     def before_val_epoch(self, runner: Runner) -> None:
         self._restart_clock()
@@ -115,7 +115,7 @@ class ProgressHook(Hook):
         self._step("testing", batch_idx + 1, total, speed, runner.world_size)
 
     def after_test_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
-        self._stop()
+        self.close()
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         if is_main_process() and metrics:
@@ -146,7 +146,8 @@ class ProgressHook(Hook):
         elif is_main_process() and (done % self.interval == 0 or done == total):
             self.console.print(f"{text}  ({done}/{total})")
 
-    def _stop(self) -> None:
+    def close(self) -> None:
+        """Take the bar off the terminal."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,16 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.config import Config
+from rich.progress import track
 from torch import Tensor
 
 from wsoltool.config import plain
 from wsoltool.datasets.base import run_pipeline
 from wsoltool.datasets.collate import collate
-from wsoltool.datasets.images import read_image
-from wsoltool.engine.runner import make_folder
+from wsoltool.datasets.images import EXTENSIONS, read_image
 from wsoltool.engine.scoring import load_localizer
-from wsoltool.errors import ConfigError, DataError, ShapeError, WsolError, did_you_mean
+from wsoltool.errors import CheckpointError, ConfigError, DataError, WsolError, did_you_mean
 from wsoltool.models.prediction import Prediction
+from wsoltool.paths import writable_folder
 from wsoltool.plugin.manager import build
 from wsoltool.preflight import check
 from wsoltool.structures import Sample
@@ -34,17 +37,29 @@ from wsoltool.visualization.overlay import (
     save_png,
 )
 
-IMAGE_SUFFIXES = {".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff"}
 _BATCH = 16
 _SIDE = 320
+_CLASS_LETTERS = 60
+_Answer = tuple[Path, np.ndarray, Prediction]
 
 
 @dataclass(slots=True)
 class LocalizationRun:
-    """What was done: a record for each image, and the files that could not be used."""
+    """What was done: a record for each image, and the files that could not be localized."""
 
     records: list[dict[str, Any]] = field(default_factory=list)
     failed: list[dict[str, str]] = field(default_factory=list)
+
+    def fail(self, path: Path, error: WsolError) -> None:
+        self.failed.append({"image": str(path), "error": str(error.located(str(path)))})
+
+
+@dataclass(slots=True)
+class _Photo:
+    path: Path
+    image: np.ndarray  # (H, W, 3) as people see it
+    shown: np.ndarray  # (h, w, 3) as the network does
+    sample: Sample
 
 
 class PhotoLocalizer:
@@ -73,10 +88,17 @@ class PhotoLocalizer:
         model, meta = load_localizer(config, checkpoint)
         count = model.head.num_classes
         self.classes = list(meta.get("classes") or map(str, range(count)))
+        if len(self.classes) != count:
+            raise CheckpointError(
+                f"the checkpoint names {len(self.classes)} classes, its model has {count}",
+                at=str(checkpoint),
+                expected="a file written by wsoltool train",
+            )
         pipeline = plain(config.test_dataloader.dataset.get("pipeline", []))
         at = "test_dataloader.dataset.pipeline"
         self.pipeline = [build("transform", t, f"{at}[{i}]") for i, t in enumerate(pipeline)]
         asked = None if classes is None else [self._class_id(name) for name in classes]
+        asked = asked and list(dict.fromkeys(asked))
         model.class_query = _query(min(top, count), asked)
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.model.eval()
@@ -91,43 +113,42 @@ class PhotoLocalizer:
             )
         return self.classes.index(name)
 
-    def predict(
-        self, photos: Iterable[Path], run: LocalizationRun
-    ) -> Iterator[tuple[Path, np.ndarray, Prediction]]:
-        """Path, ``(H, W, 3)`` RGB image and prediction of every photo that can be used."""
-        batch: list[tuple[Path, np.ndarray]] = []
+    def predict(self, photos: Iterable[Path], run: LocalizationRun) -> Iterator[_Answer]:
+        """Path, ``(H, W, 3)`` RGB image and prediction of every photo that can be localized.
+
+        The others are noted in ``run``.
+        """
+        batch: list[_Photo] = []
         for path in photos:
             try:
-                batch.append((path, read_image(path)))
+                batch.append(self._load(path))
             except WsolError as error:
-                run.failed.append({"image": str(path), "error": str(error)})
+                run.fail(path, error)
             if len(batch) == _BATCH:
                 yield from self._predict(batch, run)
                 batch = []
         if batch:
             yield from self._predict(batch, run)
 
-    def _predict(
-        self, batch: Sequence[tuple[Path, np.ndarray]], run: LocalizationRun
-    ) -> Iterator[tuple[Path, np.ndarray, Prediction]]:
+    @torch.no_grad()
+    def _predict(self, batch: Sequence[_Photo], run: LocalizationRun) -> Iterator[_Answer]:
         try:
-            shown = collate([self._shown(path, image) for path, image in batch])
-            predictions = self.model.test_step(shown)
-        except (DataError, ShapeError) as error:
-            if len(batch) > 1:  # one photo too small must not cost the others
-                for photo in batch:
-                    yield from self._predict([photo], run)
+            predictions = self.model.test_step(collate([(p.shown, p.sample) for p in batch]))
+        except WsolError as error:
+            if len(batch) == 1:
+                run.fail(batch[0].path, error)
                 return
-            path = str(batch[0][0])
-            run.failed.append({"image": path, "error": str(error.located(path))})
+            for photo in batch:  # one that is too small, for example, must not take the others
+                yield from self._predict([photo], run)
             return
-        for (path, image), prediction in zip(batch, predictions, strict=True):
-            yield path, image, prediction
+        for photo, prediction in zip(batch, predictions, strict=True):
+            yield photo.path, photo.image, prediction
 
-    def _shown(self, path: Path, image: np.ndarray) -> tuple[np.ndarray, Sample]:
+    def _load(self, path: Path) -> _Photo:
+        image = read_image(path)
         results = run_pipeline(image, self.pipeline, str(path))
         sample = Sample(str(path), -1, results["ori_shape"], results["region"], results["flip"])
-        return results["img"], sample
+        return _Photo(path, image, results["img"], sample)
 
     def record(self, path: Path, prediction: Prediction) -> dict[str, Any]:
         """One photo's boxes as plain data: xyxy in its own pixels, x1 y1 exclusive."""
@@ -157,50 +178,71 @@ def localize(
     Args:
         photo_localizer: The model.
         images: Files, or folders that are searched for images.
-        out: Folder of the results, made if needed.
+        out: Folder of the results, made if needed; not searched itself.
         overlays: Whether to draw pictures.
 
+    Returns:
+        The records, and what failed: files that are missing or damaged, folders without images,
+        images that the network cannot take. When interrupted, what is done is written all the same.
+
     Raises:
-        DataError: No image was given, or a path does not exist.
+        DataError: There is no image at all.
         WorkDirError: ``out`` cannot be written.
     """
-    photos = find_photos(images)
-    make_folder(out, "--out")
-    names = _picture_names(photos)
     run = LocalizationRun()
-    for path, image, prediction in photo_localizer.predict(photos, run):
-        record = photo_localizer.record(path, prediction)
-        run.records.append(record)
-        if overlays:
-            for found in record["predictions"]:
-                name = f"{names[path]}.{_file_name(found['class'])}.png"
+    photos = find_photos(images, run, out)
+    names = _picture_names(photos)
+    writable_folder(out, "--out")
+    watched = track(photos, "localizing", disable=not sys.stdout.isatty())
+    try:
+        for path, image, prediction in photo_localizer.predict(watched, run):
+            record = photo_localizer.record(path, prediction)
+            run.records.append(record)
+            for found in record["predictions"] if overlays else ():
+                name = f"{names[path]}.{_file_name(found['class_id'], found['class'])}.png"
                 save_png(out / "overlays" / name, _overlay(image, prediction, found))
-    _write_tables(run, out)
+    finally:
+        _write_tables(run, out)
     return run
 
 
-def find_photos(images: Sequence[str | Path]) -> list[Path]:
+def find_photos(images: Sequence[str | Path], run: LocalizationRun, out: Path) -> list[Path]:
     """The image files that arguments name, folders searched, each once and in order.
 
+    Files named are taken as they are, also missing ones: reading them tells what is wrong. In
+    folders, hidden files are left out, and results of an earlier run.
+
+    Args:
+        images: Files and folders.
+        run: Where folders without images are noted.
+        out: Folder of results.
+
     Raises:
-        DataError: A path that does not exist, or no image at all.
+        DataError: There is no image at all.
     """
-    photos: dict[Path, None] = {}
+    photos: dict[str, Path] = {}
     for given in map(Path, images):
-        if given.is_dir():
-            inside = sorted(p for p in given.rglob("*") if p.suffix.lower() in IMAGE_SUFFIXES)
-            photos.update(dict.fromkeys(inside))
-        elif given.exists():
-            photos[given] = None
-        else:
-            raise DataError(f"no such image or folder: {str(given)!r}", at="IMAGES")
+        found = _inside(given, out) if given.is_dir() else [given]
+        if not found:
+            expected = "files ending in " + ", ".join(sorted(EXTENSIONS))
+            run.fail(given, DataError("no image in the folder", expected=expected))
+        for path in found:
+            photos.setdefault(os.path.abspath(path), path)  # noqa: PTH100 (keeps links)
     if not photos:
-        raise DataError(
-            "no image found",
-            at=", ".join(map(str, images)),
-            expected="files ending in " + ", ".join(sorted(IMAGE_SUFFIXES)),
-        )
-    return list(photos)
+        raise DataError("no image found", at=", ".join(map(str, images)))
+    return list(photos.values())
+
+
+def _inside(folder: Path, out: Path) -> list[Path]:
+    results = out.resolve()
+    return [
+        path
+        for path in sorted(folder.rglob("*"))
+        if path.suffix.lower() in EXTENSIONS
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        and path.is_file()
+        and not path.resolve().is_relative_to(results)
+    ]
 
 
 def _query(top: int, asked: list[int] | None) -> Any:
@@ -212,16 +254,15 @@ def _query(top: int, asked: list[int] | None) -> Any:
 
 def _picture_names(photos: Sequence[Path]) -> dict[Path, Path]:
     """Names below the photos' common folder, so that equal file names do not collide."""
-    resolved = {path: path.resolve() for path in photos}
-    parents = [path.parent for path in resolved.values()]
-    common = parents[0]
-    while not all(parent.is_relative_to(common) for parent in parents):
-        common = common.parent
-    return {path: full.relative_to(common) for path, full in resolved.items()}
+    full = {path: Path(os.path.abspath(path)) for path in photos}  # noqa: PTH100 (keeps links)
+    common = os.path.commonpath([path.parent for path in full.values()])
+    return {path: absolute.relative_to(common) for path, absolute in full.items()}
 
 
-def _file_name(text: str) -> str:
-    return "".join(c if c.isalnum() or c in "-_" else "_" for c in text)
+def _file_name(class_id: int, name: str) -> str:
+    # The number keeps classes apart whose names differ in other signs, or far behind.
+    letters = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+    return f"{class_id}_{letters[:_CLASS_LETTERS]}"
 
 
 def _overlay(image: np.ndarray, prediction: Prediction, found: dict[str, Any]) -> np.ndarray:
@@ -235,8 +276,11 @@ def _overlay(image: np.ndarray, prediction: Prediction, found: dict[str, Any]) -
 def _write_tables(run: LocalizationRun, out: Path) -> None:
     content = {"images": run.records, "failed": run.failed}
     text = json.dumps(content, indent=2, ensure_ascii=False)
-    (out / "boxes.json").write_text(text + "\n", encoding="utf-8")
-    with (out / "boxes.csv").open("w", newline="", encoding="utf-8") as file:
+    # A file name that is no UTF-8 becomes an escape, which JSON readers undo.
+    path = out / "boxes.json"
+    path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
+    path = out / "boxes.csv"
+    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["image", "class", "class_score", "x0", "y0", "x1", "y1", "box_score"])
         for record in run.records:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,8 @@ from wsoltool.engine.hooks import (
     SyncStatisticsHook,
 )
 from wsoltool.engine.optimization import Bfloat16OptimWrapper
-from wsoltool.errors import ConfigError, WorkDirError
+from wsoltool.errors import ConfigError
+from wsoltool.paths import writable_folder
 from wsoltool.plugin.manager import build
 
 DEFAULT_SEED = 0
@@ -45,6 +47,41 @@ class QuietRunner(Runner):
 
     def dump_config(self) -> None:
         """Nothing: training saves the config as people wrote it, without mmengine's own keys."""
+
+    def train(self) -> Any:
+        with self._progress_closed():
+            return super().train()
+
+    def test(self) -> Any:
+        with self._progress_closed():
+            return super().test()
+
+    @contextmanager
+    def _progress_closed(self) -> Iterator[None]:
+        # A bar that an error leaves behind would hide the terminal's cursor.
+        try:
+            yield
+        finally:
+            for hook in self.hooks:
+                if isinstance(hook, ProgressHook):
+                    hook.close()
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        with _as_config_error("optim_wrapper"):
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        with _as_config_error("param_scheduler"):
+            return super().build_param_scheduler(scheduler)
+
+
+@contextmanager
+def _as_config_error(at: str) -> Iterator[None]:
+    """torch and mmengine check the values only when they build these."""
+    try:
+        yield
+    except (TypeError, ValueError, ArithmeticError, AssertionError, KeyError) as error:
+        raise ConfigError(f"{at} cannot be built: {error}", at=at) from error
 
 
 def _concerns_people(record: logging.LogRecord) -> bool:
@@ -70,34 +107,13 @@ def work_dir_of(config: Config, work_dir: str | Path | None = None) -> Path:
     Raises:
         WorkDirError: It cannot be written.
     """
+    return writable_folder(planned_work_dir(config, work_dir), "--work-dir")
+
+
+def planned_work_dir(config: Config, work_dir: str | Path | None = None) -> Path:
+    """The run's folder, which need not exist."""
     default = Path("work_dirs") / Path(config.filename).stem
-    path = Path(work_dir or config.get("work_dir") or default)
-    make_folder(path, "--work-dir")
-    return path
-
-
-def make_folder(path: Path, option: str) -> None:
-    """Make a folder, if it is not there, and try to write into it.
-
-    Args:
-        path: The folder.
-        option: The command-line option that chooses another one.
-
-    Raises:
-        WorkDirError: It cannot be written.
-    """
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=path):
-            pass
-    except OSError as error:
-        what = "work directory" if option == "--work-dir" else "folder"
-        raise WorkDirError(
-            f"{what} cannot be written: {error.strerror or error}",
-            at=str(path),
-            expected="a folder that can be written",
-            hint=f"give another one with {option}",
-        ) from error
+    return Path(work_dir or config.get("work_dir") or default)
 
 
 def check_class_count(num_classes: int, dataset: LocalizationDataset, loader: str) -> None:

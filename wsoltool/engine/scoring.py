@@ -18,6 +18,7 @@ from wsoltool.engine.runner import (
     QuietRunner,
     build_runner,
     check_class_count,
+    planned_work_dir,
     seed_everything,
     work_dir_of,
 )
@@ -81,14 +82,9 @@ def score_checkpoint(
         WsolError: For whatever the config, data or checkpoint lack.
     """
     check(config, "test")
-    folder = work_dir_of(config, work_dir)
     if checkpoint is None:
-        raise CheckpointError(
-            "test needs a checkpoint",
-            expected="wsoltool test CONFIG CHECKPOINT",
-            known=[path.as_posix() for path in sorted(folder.glob("*.pth"))],
-            hint="wsoltool train CONFIG writes one",
-        )
+        raise _no_checkpoint(config, planned_work_dir(config, work_dir))
+    folder = work_dir_of(config, work_dir)
     model, meta = load_localizer(config, checkpoint)
     join_group(launcher)
     seed = seed_everything(config)
@@ -108,6 +104,17 @@ def score_checkpoint(
         parts[f"{split}_evaluator"] = build_metrics(config, model.boxes)
     runner = build_runner(config, folder, model=model, **parts)
     return _score(runner, "val_dataloader" in sets)
+
+
+def _no_checkpoint(config: Config, folder: Path) -> CheckpointError:
+    found = [path.as_posix() for path in sorted(folder.glob("*.pth"))]
+    return CheckpointError(
+        "no checkpoint was given" + ("" if found else ", and none lies in the work directory"),
+        at=str(folder),
+        expected="wsoltool test CONFIG CHECKPOINT",
+        known=found,
+        hint=f"`wsoltool train {config.filename}` writes last.pth into its work directory",
+    )
 
 
 def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:

@@ -85,6 +85,9 @@ class Localizer(BaseModel):
         head.bind(backbone)
         self._check_parts()
         backbone.want(head.taps)
+        if preprocessor.channels_last:
+            # In the images' memory format a MobileNet's step takes half the time on CPUs.
+            self.to(memory_format=torch.channels_last)
 
     def init_weights(self) -> None:
         """Nothing: every part initialises itself when built, pretrained weights included."""
