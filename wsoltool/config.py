@@ -48,7 +48,7 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
         _check_options(config, options, path)
         try:
             config.merge_from_dict(dict(options))
-        except (KeyError, TypeError, IndexError, AssertionError) as error:
+        except (KeyError, TypeError, IndexError, AttributeError) as error:
             raise ConfigError(
                 f"--cfg-options do not fit the config: {error}", at=str(path)
             ) from error

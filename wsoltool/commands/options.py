@@ -71,7 +71,7 @@ def _split(text: str) -> list[str]:
     for character in text:
         begins = parts[-1].rstrip()[-1:] in "([{,:"  # an item, in which marks have a meaning
         if quote:
-            quote = "" if character == quote else quote
+            quote = "" if character == quote and not parts[-1].endswith("\\") else quote
         elif character in "'\"" and begins:
             quote = character
         elif character in _CLOSING and begins:

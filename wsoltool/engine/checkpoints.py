@@ -139,7 +139,7 @@ def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:160]
 
 
-def _some(keys: Iterable[str]) -> str:
-    keys = list(keys)
+def _some(keys: Iterable[object]) -> str:
+    keys = [str(key) for key in keys]
     more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
     return ", ".join(keys[:_SHOWN]) + more
