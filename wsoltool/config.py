@@ -7,15 +7,18 @@ misspelled one is found (:mod:`wsoltool.preflight`).
 
 from __future__ import annotations
 
+import logging
 import os
 import traceback
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from wsoltool.errors import ConfigError, did_you_mean
 
@@ -36,7 +39,8 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     # Configs of plugin packages inherit from the bundled bases through this variable.
     os.environ["WSOLTOOL_CONFIGS"] = str(config_root())
     try:
-        config = Config.fromfile(path, import_custom_modules=False)
+        with _without_chatter():
+            config = Config.fromfile(path, import_custom_modules=False)
     except Exception as error:
         _drop_locals(error)
         raise _unreadable(path, error) from error
@@ -103,6 +107,21 @@ def _unreadable(path: Path, error: Exception) -> ConfigError:
         hint = "a value that replaces a dict of a base needs dict(_delete_=True, ...)"
     detail = f"{type(error).__name__}: {error}".rstrip(": ")
     return ConfigError(f"the config cannot be read: {detail}", at=at, hint=hint)
+
+
+@contextmanager
+def _without_chatter() -> Iterator[None]:
+    # mmengine tells of every variable that it replaces.
+    logger = MMLogger.get_current_instance()
+    logger.addFilter(_is_warning)
+    try:
+        yield
+    finally:
+        logger.removeFilter(_is_warning)
+
+
+def _is_warning(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.WARNING
 
 
 def _drop_locals(error: Exception) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from shlex import quote
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -23,4 +24,5 @@ def run(arguments: argparse.Namespace) -> None:
     )
     if is_main_process():
         print(f"checkpoint: {checkpoint}")
-        print(f"next: wsoltool test {arguments.config} {checkpoint} --gallery gallery")
+        names = f"{quote(arguments.config)} {quote(str(checkpoint))}"
+        print(f"next: wsoltool test {names} --gallery gallery")

@@ -273,13 +273,21 @@ def build(kinds: str | Sequence[str], config: Any, at: str, **supplied: Any) -> 
 def import_face(origin: Origin) -> ModuleType:
     """Import a plugin's ``__init__.py``; whatever it raises becomes a PluginError."""
     try:
-        return import_module(origin.module)
+        module = import_module(origin.module)
     except Exception as error:
         raise PluginError(
             f"plugin {origin.name!r} cannot be imported: {type(error).__name__}: {error}",
             at=origin.description,
             hint="run `wsoltool plugins --debug " + origin.name + "` for the traceback",
         ) from error
+    if module.__file__ is None:  # Python takes any folder of that name for a package
+        raise PluginError(
+            f"plugin {origin.name!r} is hidden by a folder without __init__.py",
+            at=", ".join(module.__path__),
+            expected=origin.description,
+            hint="start from another folder",
+        )
+    return module
 
 
 def _checked_hooks(module: ModuleType, origin: Origin) -> pluggy.PluginManager:
@@ -302,6 +310,12 @@ def _checked_hooks(module: ModuleType, origin: Origin) -> pluggy.PluginManager:
                 at=origin.description,
                 expected="@hookimpl from wsoltool.plugin above it",
             )
+    if not any(name in vars(module) for name in known):
+        raise PluginError(
+            f"plugin {origin.name!r} implements no hook",
+            at=origin.description,
+            known=known,
+        )
     try:
         manager.register(module, name=origin.name or "core")
         manager.check_pending()
