@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from wsoltool.config import load_config, plain
-from wsoltool.engine.localization import PhotoLocalizer, find_photos, localize
-from wsoltool.errors import CheckpointError, ConfigError, DataError, WorkDirError
+from wsoltool.engine.localization import PhotoLocalizer, localize
+from wsoltool.errors import CheckpointError, ConfigError, WorkDirError
 from wsoltool.models.builder import build_localizer
 
 CLASSES = ["owl", "Waldkauz <ä>", *(f"class {i}" for i in range(2, 10))]
@@ -110,7 +110,7 @@ def test_classes_may_be_chosen_by_name(tmp_path, config, checkpoint):
     (record,) = localize(localizer, [photo(tmp_path / "a.png")], out).records
     assert [prediction["class_id"] for prediction in record["predictions"]] == [4, 1]
     names = {path.name for path in (out / "overlays").iterdir()}
-    assert names == {"a.png.class_4.png", "a.png.Waldkauz__ä_.png"}
+    assert names == {"a.png.4_class_4.png", "a.png.1_Waldkauz__ä_.png"}
 
 
 def test_unknown_classes_have_near_names(config, checkpoint):
@@ -128,26 +128,6 @@ def test_another_models_checkpoint_is_refused(config, checkpoint):
     config.model.head.num_classes = 9
     with pytest.raises(CheckpointError, match="of another model"):
         PhotoLocalizer(config, checkpoint)
-
-
-def test_photos_are_found_once_in_order(tmp_path):
-    names = ["b/2.PNG", "b/1.jpg", "a.webp", "notes.txt"]
-    for name in names:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_bytes(b"")
-    found = find_photos([tmp_path / "b" / "2.PNG", tmp_path])
-    assert [path.relative_to(tmp_path).as_posix() for path in found] == [
-        "b/2.PNG",
-        "a.webp",
-        "b/1.jpg",
-    ]
-
-
-def test_nothing_to_localize_is_an_error(tmp_path):
-    with pytest.raises(DataError, match="no such image or folder"):
-        find_photos([tmp_path / "missing.jpg"])
-    with pytest.raises(DataError, match="no image found"):
-        find_photos([tmp_path])
 
 
 def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path, config, checkpoint):
