@@ -383,6 +383,22 @@ class TestTraining:
         assert hidden == [True, False, True]
         assert model.inserts["same"].calls == [[1, 0, 1]]
 
+    def test_a_head_may_run_erased_layers_again(self, mirror, batch):
+        class Twice(type(mirror().head)):
+            def bind(self, backbone):
+                self.again = (backbone,)
+
+            def loss(self, features, samples):
+                features = self.again[0].forward_from(features["last"], "input")
+                return super().loss(features, samples)
+
+        backbone = mirror().backbone
+        inserts = Inserts(backbone, [("same", lambda *_: HideLabelled())])
+        model = mirror(backbone=backbone, inserts=inserts, head=Twice()).train()
+        model(**model.data_preprocessor(batch(1, 0), True), mode="loss")
+        assert inserts["same"].calls == [[1, 0], [1, 0]]
+        assert inserts.current_samples is None
+
     def test_erasers_do_nothing_at_test(self, mirror, batch):
         data = batch(1, 0)
         plain = mirror().test_step(data)

@@ -104,7 +104,11 @@ class CAMHead(nn.Module):
 
     @abstractmethod
     def loss(self, features: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
-        """Scalars by name; those with ``loss`` in their name are summed and minimised."""
+        """Scalars by name; those with ``loss`` in their name are summed and minimised.
+
+        What is kept between batches belongs into buffers, which checkpoints hold; a head that
+        changes them reduces over the ranks itself.
+        """
 
     @abstractmethod
     def maps(self, features: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
