@@ -20,7 +20,7 @@ demo: $(VENV)/installed  ## train and score CAM on the embedded creatures, write
 	    --json $(DEMO)/results.json --gallery $(DEMO)/gallery
 
 test: $(VENV)/installed  ## run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2
 
 check: $(VENV)/installed  ## lint, format and type checks
 	$(BIN)/ruff check .

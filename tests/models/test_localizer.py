@@ -98,9 +98,10 @@ class TestViews:
         np.testing.assert_allclose(prediction.map(1), scaled(expected), atol=1e-6)
 
     def test_class_scores_come_from_scale_one_alone(self, batch):
-        # Maps of all scales are used, scores of the first: MsCAM.
+        # Maps of all scales are used, scores of one: MsCAM.
         data = batch(1, 2, sizes=[(16, 16)] * 2)
-        single, multiple = small().eval(), small(fusion={"type": "MultiScale"}).eval()
+        fusion = {"type": "MultiScale", "scales": (0.5, 1.0, 2.0)}
+        single, multiple = small().eval(), small(fusion=fusion).eval()
         for alone, many in zip(single.test_step(data), multiple.test_step(data), strict=True):
             assert np.array_equal(alone.scores, many.scores)
             assert len(many.raw_maps(many.class_ids[0])) == 3
@@ -153,9 +154,23 @@ class TestClasses:
                 np.testing.assert_allclose(prediction.map(class_id), expected, atol=1e-6)
 
     def test_no_image_asks_for_any_class(self, mirror, batch):
-        model = mirror()
+        # Heads and map sources still see one class: none of them must cope with none.
+        class Asked(MapSource):
+            def maps(self, backbone, head, images, features, class_ids):
+                assert class_ids.tolist() == [[0], [0]]
+                return head.maps(features, class_ids)
+
+        model = mirror(map_source=Asked())
         model.class_query = lambda sample, scores: []
         assert [p.class_ids for p in model.test_step(batch(0, 1))] == [(), ()]
+
+    def test_classes_are_asked_before_views_without_scores_run(self, mirror, batch):
+        # Otherwise the features of all views would be in memory together.
+        model, seen = mirror(fusion=MultiScale(scales=(1.0, 0.5, 2.0))), []
+        model.class_query = lambda *_: seen.extend(model.backbone.shown) or [0]
+        model.test_step(batch(0))
+        assert seen == [(1, 3, 6, 8)]
+        assert len(model.backbone.shown) == 3
 
     def test_the_query_sees_record_and_probabilities_on_the_cpu(self, mirror, batch):
         seen = []

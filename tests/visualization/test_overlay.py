@@ -63,6 +63,7 @@ def test_thick_lines_grow_inwards():
     # A box too small for its lines is filled, not left.
     assert np.array_equal(drawn([[40, 50, 44, 120]], shape), outline(shape, 40, 50, 44, 120, 2))
     assert np.array_equal(drawn([[40, 50, 45, 53]], shape), outline(shape, 40, 50, 45, 53, 2))
+    assert np.array_equal(drawn([[40, 50, 41, 120]], shape), outline(shape, 40, 50, 41, 120))
 
 
 def test_boxes_without_area_and_at_the_edge_are_still_seen():

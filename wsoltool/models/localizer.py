@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -121,7 +122,9 @@ class Localizer(BaseModel):
                 logits ``(B, K)``.
         """
         if mode == "loss":
-            return self.head.loss(self.extract(inputs, samples), samples)
+            # The head may run later layers again: their erasers need the samples too.
+            with self._shown_to_inserts(samples):
+                return self.head.loss(self.backbone(inputs), samples)
         if mode == "predict":
             return self.predict(inputs, samples)
         if mode == "tensor":
@@ -130,10 +133,11 @@ class Localizer(BaseModel):
 
     def extract(self, images: Tensor, samples: Samples | None = None) -> dict[str, Tensor]:
         """Features by name, through all inserts."""
-        if self.inserts is None:
+        with self._shown_to_inserts(samples):
             return self.backbone(images)
-        with self.inserts.samples(samples):
-            return self.backbone(images)
+
+    def _shown_to_inserts(self, samples: Samples | None) -> AbstractContextManager[None]:
+        return nullcontext() if self.inserts is None else self.inserts.samples(samples)
 
     @torch.no_grad()
     def predict(self, inputs: Tensor | list[Tensor], samples: Samples) -> list[Prediction]:
