@@ -21,7 +21,7 @@ FILES = {
     "tests/test_{name}.py": "test.py.template",
 }
 #: Letters of a name; the templates' lines stay below 100 with it.
-LONGEST = 30
+LONGEST = 25
 
 
 def create_plugin(name: str, folder: Path) -> list[Path]:
