@@ -140,6 +140,6 @@ def _first_line(error: Exception) -> str:
 
 
 def _some(keys: Iterable[object]) -> str:
-    keys = [str(key) for key in keys]
-    more = f" and {len(keys) - _SHOWN} more" if len(keys) > _SHOWN else ""
-    return ", ".join(keys[:_SHOWN]) + more
+    names = [str(key) for key in keys]
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return ", ".join(names[:_SHOWN]) + more
