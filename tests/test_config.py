@@ -82,3 +82,18 @@ def test_plain_is_a_deep_copy_of_ordinary_containers(tmp_path):
 def test_walk_types_finds_nested_ones():
     tree = {"type": "A", "x": [{"type": "b.C", "y": {"type": "D"}}]}
     assert list(walk_types(tree)) == ["A", "b.C", "D"]
+
+
+def test_reading_a_config_says_nothing_and_leaves_the_log_as_it_was(tmp_path, capsys):
+    import logging
+
+    from mmengine.logging import MMLogger
+
+    base = "{{$WSOLTOOL_CONFIGS:}}/_base_/runtime.py"
+    (tmp_path / "c.py").write_text(f"_base_ = [{base!r}]\n")
+    assert load_config(tmp_path / "c.py").log_interval == 50
+    written = capsys.readouterr()
+    assert (written.out, written.err) == ("", "")
+    logger = MMLogger.get_current_instance()
+    assert not logger.filters
+    assert logger.isEnabledFor(logging.INFO)

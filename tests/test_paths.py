@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from wsoltool.paths import data_home, data_path
+from wsoltool.errors import WorkDirError
+from wsoltool.paths import data_home, data_path, writable_file, writable_folder
 
 
 def test_data_home_is_the_variable_or_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,3 +23,25 @@ def test_data_path_joins_relative_paths_only(monkeypatch: pytest.MonkeyPatch) ->
     assert data_path("cub/images") == Path("/home/ann/sets/cub/images")
     assert data_path("/abs/x.pth") == Path("/abs/x.pth")
     assert data_path(Path("~/x.pth")) == Path("/home/ann/x.pth")
+
+
+def test_folders_for_results_are_made_and_left_empty(tmp_path: Path) -> None:
+    assert writable_folder(tmp_path / "a" / "b", "--out") == tmp_path / "a" / "b"
+    assert writable_file(tmp_path / "c" / "f.json", "--json") == tmp_path / "c" / "f.json"
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+    assert list((tmp_path / "c").iterdir()) == []
+
+
+def test_folders_that_cannot_be_made_name_the_option(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path / "file", tmp_path / "file" / "below"):
+        with pytest.raises(WorkDirError, match="cannot be written") as caught:
+            writable_folder(path, "--out")
+        assert caught.value.at == str(path)
+        assert "--out" in str(caught.value)
+
+
+def test_a_folder_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(WorkDirError, match="a folder stands where") as caught:
+        writable_file(tmp_path, "--json")
+    assert "--json" in str(caught.value)

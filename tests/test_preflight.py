@@ -4,6 +4,7 @@ import pytest
 
 from wsoltool.config import bundled_configs, load_config
 from wsoltool.errors import ConfigProblems
+from wsoltool.plugin.manager import Catalogue, Origin, discover
 from wsoltool.preflight import TOP_LEVEL, check
 
 BASE = "cam/cam_small_creatures.py"
@@ -137,3 +138,40 @@ def test_plugins_own_checks_are_heard():
 
 def test_the_manual_names_every_key(readme):
     assert [key for key in TOP_LEVEL if f"`{key}`" not in readme] == []
+
+
+@pytest.fixture
+def failing_checker(tmp_path, monkeypatch):
+    """A catalogue with a plugin whose own check of the config fails."""
+    (tmp_path / "failing_checker.py").write_text(
+        """
+from wsoltool.plugin import hookimpl
+
+@hookimpl
+def wsoltool_fusions():
+    from wsoltool.models.fusion import SingleView
+    return [type("Mine", (SingleView,), {})]
+
+@hookimpl
+def wsoltool_check_config(config):
+    return [1 / 0]
+"""
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    origin = Origin("failing", "failing_checker", "a test's plugin")
+    return Catalogue({**discover(), "failing": [origin]})
+
+
+def test_a_plugin_that_fails_to_check_is_named(failing_checker):
+    config = load_config(BASE, {"model.fusion.type": "failing.Mine"})
+    with pytest.raises(ConfigProblems, match="plugin 'failing' fails to check") as caught:
+        check(config, "train", failing_checker)
+    assert "ZeroDivisionError" in str(caught.value)
+    assert "a test's plugin" in str(caught.value)
+
+
+def test_a_plugin_that_fails_to_check_an_unsound_config_is_asked_again_later(failing_checker):
+    config = load_config(BASE, {"model.fusion.type": "failing.Mine", "log_interval": 0})
+    with pytest.raises(ConfigProblems, match="1 problem") as caught:
+        check(config, "train", failing_checker)
+    assert "log_interval is 0" in str(caught.value)

@@ -66,6 +66,12 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return int(text)
+
+
 def _config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", metavar="CONFIG", help="config file, or a bundled one's name")
     parser.add_argument(
@@ -73,7 +79,8 @@ def _config(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="override parts of the config, as in model.fusion.scales=1.0,1.5",
+        help="override parts of the config, as in model.fusion.scales=1.0,1.5 (commas make a"
+        " list, quotes inside the value keep them)",
     )
 
 
@@ -99,7 +106,7 @@ def _test(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
     parser.add_argument("--gallery", type=Path, metavar="DIR", help="write pictures and a page")
     parser.add_argument(
-        "--gallery-size", type=int, default=24, metavar="N", help="pictures (default: 24)"
+        "--gallery-size", type=_count, default=24, metavar="N", help="pictures (default: 24)"
     )
 
 
@@ -114,7 +121,7 @@ def _localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGES", nargs="+", help="files or folders")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
     parser.add_argument(
-        "--top", type=int, default=1, metavar="N", help="classes for each image (default: 1)"
+        "--top", type=_count, default=1, metavar="N", help="classes for each image (default: 1)"
     )
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="localize these instead of the predicted ones"

@@ -263,6 +263,10 @@ def _mmengine_problems(tree: Mapping[str, Any]) -> Iterable[WsolError]:
         at = f"param_scheduler[{index}]"
         extra = ("optimizer", "convert_to_iter_based", "epoch_length")
         yield from _foreign_type(scheduler, "param_scheduler", at, supplied=extra, also=extra)
+        if isinstance(scheduler, Mapping) and scheduler.get("start_factor") == 0:
+            # mmengine divides by it, at the first step.
+            what = "start_factor is 0"
+            yield ConfigError(what, at=f"{at}.start_factor", expected="above 0, at most 1")
 
 
 def _foreign_type(

@@ -149,7 +149,7 @@ class ConvHead(_SingleTapHead):
         super().__init__(channels, num_classes, tap, loss)
         self.classifier = nn.Conv2d(channels[tap], num_classes, kernel_size=1, bias=bias)
         nn.init.kaiming_normal_(self.classifier.weight, mode="fan_out", nonlinearity="relu")
-        if bias:
+        if self.classifier.bias is not None:
             nn.init.zeros_(self.classifier.bias)
 
     def class_maps(self, features: Mapping[str, Tensor]) -> Tensor:

@@ -87,9 +87,10 @@ class ScoreCAM(MapSource):
         scores = activations.new_full((*used.shape, class_ids.shape[1]), -torch.inf)
         # (image, channel) pairs of the whole batch fill the forwards without gaps.
         pairs = used.nonzero()
+        height, width = images.shape[-2:]
         for start in range(0, len(pairs), self.batch_size):
             image, channel = pairs[start : start + self.batch_size].unbind(dim=1)
-            masks = channel_masks(activations[image, channel], images.shape[-2:])
+            masks = channel_masks(activations[image, channel], (height, width))
             masked = images[image] * masks[:, None].to(images.dtype)
             logits = head.logits(backbone(masked))
             scores[image, channel] = logits.gather(1, class_ids[image]).to(scores.dtype)

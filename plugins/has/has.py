@@ -43,7 +43,8 @@ class HideAndSeek(BatchAugmentation):
 
     def __call__(self, images: Tensor, samples: Samples) -> tuple[Tensor, Samples]:
         """``(B, 3, H, W)`` normalised images, tiles zeroed; the samples as they are."""
-        hidden = self.hidden_pixels(len(images), tuple(images.shape[-2:]), images.device)
+        count, _, height, width = images.shape
+        hidden = self.hidden_pixels(count, (height, width), images.device)
         return images.masked_fill(hidden[:, None], 0), samples
 
     def hidden_pixels(

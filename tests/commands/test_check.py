@@ -42,6 +42,7 @@ def test_all_mistakes_are_told_at_once(refused):
         ("model.preprocessor=3", "preprocessor is 3"),
         ("param_scheduler=[3]", "3 is no param_scheduler"),
         ("param_scheduler.0.type=[]", "param_scheduler [] not found"),
+        ("param_scheduler.0.start_factor=0", "start_factor is 0"),
         ("train_cfg=None", "train_cfg is None"),
         ("train_cfg.end=3", "unknown key 'end'"),
     ],

@@ -50,6 +50,7 @@ def test_parsing_imports_neither_torch_nor_mmengine():
         ("localize", "c.py", "k.pth", "--out", "o"),
         ("localize", "c.py", "k.pth", "a.jpg", "--out", "o", "--top", "many"),
         ("new-plugin",),
+        ("test", "c.py", "k.pth", "--gallery-size", "-1"),
     ],
 )
 def test_wrong_usage_exits_with_2(wsoltool, arguments):

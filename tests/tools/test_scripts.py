@@ -15,6 +15,7 @@ def script(repository, tmp_path):
     return run
 
 
+@pytest.mark.slow
 def test_a_run_by_scripts(script, tmp_path, tiny_options):
     config = "cam/cam_small_creatures.py"
     train = script("train.py", config, "--work-dir", "run", *tiny_options)

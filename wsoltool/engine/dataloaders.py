@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import collate
 from wsoltool.engine.workers import FaithfulDataLoader
+from wsoltool.errors import ConfigError
 from wsoltool.paths import data_path
 from wsoltool.plugin.manager import build
 
@@ -36,11 +37,14 @@ def build_dataloader(
         training: Shuffle by default, and drop a last batch that is not full: a batch of one image
             has no batch statistics.
         seed: Of the order.
+
+    Raises:
+        ConfigError: There are too few images for a batch, where all must be full.
     """
     batch_size = settings.get("batch_size", 32)
     workers = settings.get("num_workers", 2)
     full_batches = training and len(dataset) >= batch_size
-    return FaithfulDataLoader(
+    loader = FaithfulDataLoader(
         dataset,
         batch_size=batch_size,
         sampler=DefaultSampler(dataset, shuffle=settings.get("shuffle", training), seed=seed),
@@ -52,3 +56,10 @@ def build_dataloader(
         persistent_workers=False,
         prefetch_factor=4 if workers else None,
     )
+    if not len(loader):
+        raise ConfigError(
+            f"{len(dataset)} images in split {dataset.split} do not fill a batch of {batch_size}",
+            at=f"{type(dataset).__name__} with drop_last=True",
+            hint="make batch_size smaller, or leave out drop_last",
+        )
+    return loader

@@ -80,7 +80,7 @@ def _as_config_error(at: str) -> Iterator[None]:
     """torch and mmengine check the values only when they build these."""
     try:
         yield
-    except (TypeError, ValueError, ArithmeticError, AssertionError, KeyError) as error:
+    except (TypeError, ValueError, AssertionError, KeyError) as error:
         raise ConfigError(f"{at} cannot be built: {error}", at=at) from error
 
 
