@@ -28,12 +28,19 @@ class Truth:
             wsolevaluation protocol scores these, whatever convention they follow.
         part_boxes: ``(M, 4)`` float32 like ``boxes``, of the discriminative part, or None.
         mask: ``(H, W)`` uint8: 1 object, 0 background, 255 ignored; or None.
+        labels: ``(N,)`` int64, the class of each box; None where all have the image's one label.
+        difficult: ``(N,)`` bool, boxes that detection metrics neither demand nor punish (PASCAL
+            VOC); None where there are none.
+        segments: ``(H, W)`` int16: class index + 1, 0 background, -1 ignored; or None.
     """
 
     boxes: np.ndarray
     annotated_boxes: np.ndarray
     part_boxes: np.ndarray | None = None
     mask: np.ndarray | None = None
+    labels: np.ndarray | None = None
+    difficult: np.ndarray | None = None
+    segments: np.ndarray | None = None
 
 
 @dataclass(slots=True)
