@@ -100,6 +100,25 @@ def test_the_oracles_interval_chooses_anew_in_every_resample():
     assert part.interval == pytest.approx(np.percentile(best, [2.5, 97.5]))
 
 
+def test_a_figure_keeps_its_resamples_and_its_interval_follows():
+    draws = Bootstrap(3, 50)
+    found = one_box_estimates(CURVES, None, CORRECT, draws)["GT-known Loc"]
+    hits = np.array([True, False, True])
+    expected = [100 * np.repeat(hits, counts).mean() for counts in draws.counts]
+    np.testing.assert_allclose(found.resampled, expected)
+    assert found.interval == pytest.approx(np.percentile(expected, [2.5, 97.5]))
+    assert found == one_box_estimates(CURVES, None, CORRECT)["GT-known Loc"], "not compared"
+    assert "resampled" not in repr(found)
+
+
+def test_the_mean_of_figures_averages_their_resamples():
+    draws = Bootstrap(3, 40)
+    found = any_box_estimates(CURVES, CURVES, draws)
+    parts = [found[f"MaxBoxAccV2@{iou}"].resampled for iou in (0.3, 0.5, 0.7)]
+    np.testing.assert_allclose(found["MaxBoxAccV2"].resampled, sum(parts) / 3)
+    assert any_box_estimates(CURVES, CURVES)["MaxBoxAccV2"].resampled is None
+
+
 def random_results(images: int, seed: int, prefix: str = "image") -> LocalizationResults:
     """Plausible curves, classes and boxes; 20 x 10 images, one to three objects each."""
     random = np.random.default_rng(seed)

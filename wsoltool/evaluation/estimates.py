@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -20,11 +20,23 @@ Correct = dict[str, np.ndarray]  # "Top-1", "Top-5" -> (N,) bool
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure in percent, the thresholds that it was taken at, and its 95 % interval."""
+    """A figure and what the bootstrap made of it.
+
+    Attributes:
+        value: Percent.
+        thresholds: That it was taken at; several where it is a mean of several figures.
+        resampled: ``(R,)`` float64, the figure in every resample, in percent; None without
+            bootstrap. Two figures over the same resamples are compared by subtracting these.
+    """
 
     value: float
     thresholds: tuple[float, ...] = ()
-    interval: tuple[float, float] | None = None
+    resampled: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % percentile interval, in percent."""
+        return None if self.resampled is None else interval(self.resampled)
 
 
 def one_box_estimates(
@@ -74,26 +86,29 @@ def any_box_estimates(
     curves: BoxCurves, reference: BoxCurves, draws: Bootstrap | None = None
 ) -> dict[str, Estimate]:
     """MaxBoxAccV2 and its parts, each IoU with its own threshold chosen on ``reference``."""
-    parts, spreads = {}, []
+    parts = {}
     for iou in IOUS:
         hits = reaches(curves.all, iou)
         wanted = reaches(reference.all, iou)
         choice = _Choice(curves.thresholds, wanted, draws, reference is curves)
         parts[f"MaxBoxAccV2@{iou}"] = choice.estimate(partial(_column, hits))
-        if draws is not None:
-            spreads.append(choice.resampled(partial(_column, hits), draws))
-    mean = Estimate(
-        float(np.mean([part.value for part in parts.values()])),
-        tuple(part.thresholds[0] for part in parts.values()),
-        _percent(interval(np.mean(spreads, axis=0))) if spreads else None,
+    return {"MaxBoxAccV2": mean_estimate(list(parts.values())), **parts}
+
+
+def mean_estimate(parts: Sequence[Estimate]) -> Estimate:
+    """The mean of figures over the same images and resamples, with the thresholds of all."""
+    resampled = [part.resampled for part in parts if part.resampled is not None]
+    return Estimate(
+        float(np.mean([part.value for part in parts])),
+        tuple(threshold for part in parts for threshold in part.thresholds),
+        np.mean(resampled, axis=0) if len(resampled) == len(parts) else None,
     )
-    return {"MaxBoxAccV2": mean, **parts}
 
 
 def mean_of(values: np.ndarray, draws: Bootstrap | None) -> Estimate:
     """The mean of ``(N,)`` values, in percent, where nothing is chosen."""
-    spread = None if draws is None else _percent(interval(draws.means(values)))
-    return Estimate(100.0 * float(np.mean(values, dtype=np.float64)), (), spread)
+    resampled = None if draws is None else 100.0 * draws.means(values)
+    return Estimate(100.0 * float(np.mean(values, dtype=np.float64)), (), resampled)
 
 
 class _Choice:
@@ -115,23 +130,15 @@ class _Choice:
         self.draws = draws
         self.columns = draws.best(wanted)[1] if draws is not None and rechoose else None
 
-    def resampled(self, values: Callable[[int], np.ndarray], draws: Bootstrap) -> np.ndarray:
-        """``(R,)`` means of ``values(column)`` ``(N,)``."""
-        if self.columns is None:
-            return draws.means(values(self.column))
-        return draws.means_at(values, self.columns)
-
     def estimate(self, values: Callable[[int], np.ndarray]) -> Estimate:
-        """The mean of ``values(column)`` in percent."""
-        draws = self.draws
-        spread = None if draws is None else _percent(interval(self.resampled(values, draws)))
+        """The mean of ``values(column)`` ``(N,)`` in percent."""
+        if self.draws is None or self.columns is None:
+            figure = mean_of(values(self.column), self.draws)
+            return replace(figure, thresholds=(self.threshold,))
         mean = float(np.mean(values(self.column), dtype=np.float64))
-        return Estimate(100.0 * mean, (self.threshold,), spread)
+        resampled = 100.0 * self.draws.means_at(values, self.columns)
+        return Estimate(100.0 * mean, (self.threshold,), resampled)
 
 
 def _column(values: np.ndarray, column: int) -> np.ndarray:
     return values[:, column]
-
-
-def _percent(bounds: tuple[float, float]) -> tuple[float, float]:
-    return 100.0 * bounds[0], 100.0 * bounds[1]

@@ -24,7 +24,7 @@ anew in every resample; under ``fullsup`` it stays as chosen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -216,7 +216,7 @@ def _box_rows(
         }
         for name, figure in figures.pop("model").items():
             if source == FIXED and fixed_threshold is not None:
-                figure = Estimate(figure.value, (fixed_threshold,), figure.interval)
+                figure = replace(figure, thresholds=(fixed_threshold,))
             beside = {who: own[name].value for who, own in figures.items() if name in own}
             images = len(correct["Top-1"])
             rows.append(Row(name, figure, images, protocol, source, subset, beside))
