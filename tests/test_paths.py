@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from wsoltool.errors import WorkDirError
-from wsoltool.paths import data_home, data_path, writable_file, writable_folder
+from wsoltool.paths import data_home, data_path, whole_file, writable_file, writable_folder
 
 
 def test_data_home_is_the_variable_or_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -45,3 +45,22 @@ def test_a_folder_is_no_file(tmp_path: Path) -> None:
     with pytest.raises(WorkDirError, match="a folder stands where") as caught:
         writable_file(tmp_path, "--json")
     assert "--json" in str(caught.value)
+
+
+def test_a_file_has_its_name_once_it_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "numbers.txt"
+    with whole_file(path) as file:
+        file.write(b"1 2")
+        assert not path.exists()
+    assert path.read_bytes() == b"1 2"
+    with pytest.raises(TypeError), whole_file(path) as file:
+        file.write("text")
+    assert path.read_bytes() == b"1 2"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_whole_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
+    with whole_file(tmp_path / "a") as file:
+        file.write(b"")
+    (tmp_path / "b").write_bytes(b"")
+    assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode

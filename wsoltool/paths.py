@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from wsoltool.errors import WorkDirError
 
@@ -59,3 +62,24 @@ def writable_file(path: str | Path, option: str) -> Path:
             hint=f"give a file's name with {option}",
         )
     return writable_folder(path.parent, option) / path.name
+
+
+@contextmanager
+def whole_file(path: str | Path) -> Iterator[BinaryIO]:
+    """A file to write, which has its name once it is complete: no interruption leaves half of one.
+
+    Example:
+        >>> with whole_file("numbers.txt") as file:  # doctest: +SKIP
+        ...     file.write(b"1 2 3")
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise

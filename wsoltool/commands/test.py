@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 
 
 def run(arguments: argparse.Namespace) -> None:
@@ -12,7 +11,8 @@ def run(arguments: argparse.Namespace) -> None:
 
     from wsoltool.commands.options import config_of
     from wsoltool.engine.scoring import score_checkpoint
-    from wsoltool.evaluation.table import metrics_table, report
+    from wsoltool.evaluation.report_files import write_report
+    from wsoltool.evaluation.table import metrics_table
     from wsoltool.paths import writable_file, writable_folder
 
     config = config_of(arguments)
@@ -29,9 +29,9 @@ def run(arguments: argparse.Namespace) -> None:
     for name, value in outcome.further.items():
         console.print(f"{name}: {value}")
     if figures_file:
-        content = report(outcome.summary) | {"further": outcome.further}
-        content |= {"config": str(config.filename), "checkpoint": str(arguments.checkpoint)}
-        figures_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        origin = {"config": str(config.filename), "checkpoint": str(arguments.checkpoint)}
+        further = {"further": outcome.further, **origin}
+        write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
         console.print(f"figures: {figures_file}")
     if gallery:
         from wsoltool.engine.pictures import gallery_items

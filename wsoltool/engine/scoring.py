@@ -38,12 +38,14 @@ class Scoring:
     Attributes:
         summary: All figures of the test split; None on ranks other than the first.
         results: Per-image results behind them; likewise.
+        fullsup: Those of train-fullsup, which thresholds were chosen on; None without that split.
         runner: With the model and the test loader, for pictures.
         further: Figures of the config's further metrics.
     """
 
     summary: Summary | None
     results: LocalizationResults | None
+    fullsup: LocalizationResults | None
     runner: QuietRunner
     further: dict[str, float]
 
@@ -126,7 +128,7 @@ def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:
     metric = _localization(runner.test_evaluator)
     own = metric.summary.metrics() if metric.summary else {}
     further = {name: value for name, value in figures.items() if name not in own}
-    return Scoring(metric.summary, metric.results_by_image, runner, further)
+    return Scoring(metric.summary, metric.results_by_image, metric.fullsup, runner, further)
 
 
 def _localization(evaluator: Any) -> LocalizationMetric:

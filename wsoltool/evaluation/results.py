@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.paths import whole_file
 from wsoltool.structures import Size, Truth
 
 FORMAT = 1
@@ -164,7 +165,10 @@ class LocalizationResults:
         )
 
     def save(self, path: str | Path) -> None:
-        """Write one compressed ``.npz``; boxes as one array each, with the count of every image."""
+        """Write one compressed ``.npz``, whole or not at all.
+
+        Boxes are one array each, with the count of every image.
+        """
         arrays: dict[str, Any] = {
             "format": np.array(FORMAT),
             "protocols": np.array(list(self.curves)),
@@ -179,7 +183,7 @@ class LocalizationResults:
             for part in fields(BoxCurves):
                 if (values := getattr(curves, part.name)) is not None:
                     arrays[f"{protocol}.{part.name}"] = values
-        with Path(path).open("wb") as file:
+        with whole_file(path) as file:
             np.savez_compressed(file, **arrays)
 
     @classmethod

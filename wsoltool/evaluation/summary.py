@@ -86,11 +86,21 @@ class Row:
 
 @dataclass(slots=True)
 class Summary:
-    """All rows of an evaluation; ``protocols[0]`` is the primary one."""
+    """All rows of an evaluation.
+
+    Attributes:
+        rows: One a figure.
+        protocols: The first is the primary one.
+        images: How many were scored.
+        fixed_threshold: Of the box extractor, if it has one.
+        resamples: Of the bootstrap.
+    """
 
     rows: list[Row]
     protocols: tuple[str, ...]
     images: int
+    fixed_threshold: float | None = None
+    resamples: int = 0
 
     def metrics(self) -> dict[str, float]:
         """Percent by :attr:`Row.key`: class scores, part boxes and the primary protocol."""
@@ -143,7 +153,7 @@ def summarize(
             correct = _correct(results.select(mask))
             parts = {who: _select(box, mask) for who, box in boxes.items()}
             rows += _box_rows(protocol, parts, correct, draws[name], name, fixed_threshold)
-    return Summary(rows, tuple(results.curves), len(results))
+    return Summary(rows, tuple(results.curves), len(results), fixed_threshold, resamples)
 
 
 def _draws(images: int, resamples: int) -> Bootstrap | None:

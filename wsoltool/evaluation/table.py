@@ -108,7 +108,8 @@ def report(summary: Summary) -> dict[str, Any]:
 
     Keys: every metric of :meth:`Summary.metrics` in percent, by its name; ``images`` (count);
     ``protocol`` (the primary one, which the plain keys follow); ``protocols`` (name ->
-    description); ``rows`` (every figure: ``metric``, ``value``, ``interval`` [low, high] or null,
+    description); ``fixed_threshold`` (the box extractor's, or null); ``resamples`` (count);
+    ``rows`` (every figure: ``metric``, ``value``, ``interval`` [low, high] or null,
     ``protocol``, ``threshold_source``, ``thresholds``, ``subset``, ``images``, ``controls``).
     """
     return {
@@ -116,6 +117,8 @@ def report(summary: Summary) -> dict[str, Any]:
         "images": summary.images,
         "protocol": summary.protocols[0],
         "protocols": {name: get_protocol(name).description for name in summary.protocols},
+        "fixed_threshold": summary.fixed_threshold,
+        "resamples": summary.resamples,
         "rows": [_plain(row) for row in summary.rows],
     }
 
