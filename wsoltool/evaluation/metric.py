@@ -14,7 +14,8 @@ from wsoltool.errors import ConfigError, EvaluationError, WsolError
 from wsoltool.evaluation.checks import check_summary
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
-from wsoltool.evaluation.summary import Summary, summarize
+from wsoltool.evaluation.rows import Summary
+from wsoltool.evaluation.summary import summarize
 from wsoltool.functional.boxes import box_iou
 from wsoltool.structures import Boxes, Sample, Size
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from wsoltool.errors import EvaluationError, WorkDirError
 from wsoltool.evaluation.results import LocalizationResults
-from wsoltool.evaluation.summary import Summary
+from wsoltool.evaluation.rows import Summary
 from wsoltool.evaluation.table import report
 from wsoltool.paths import whole_file
 

@@ -65,8 +65,8 @@ class BoxCurves:
     all: np.ndarray
     fixed: np.ndarray | None
 
-    def select(self, index: np.ndarray) -> BoxCurves:
-        """The images at ``index``, a mask or indices."""
+    def select(self, index: np.ndarray | slice) -> BoxCurves:
+        """The images at ``index``: a mask, indices, or a slice, which copies nothing."""
         fixed = None if self.fixed is None else self.fixed[index]
         return BoxCurves(self.thresholds, self.largest[index], self.all[index], fixed)
 
