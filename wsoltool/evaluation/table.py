@@ -127,11 +127,11 @@ def _sections(summary: Summary) -> list[list[list[str]]]:
     ]
     unbound = [row for row in shown if row.protocol is None or row.name == PART_IOU]
     blank = [""] * (len(SOURCES) + len(CONTROLS) - 1)
-    sections = [[[_label(row), _figure(row), *blank] for row in unbound]]
+    sections = [[[label(row), _figure(row), *blank] for row in unbound]]
     for protocol in summary.protocols:
         own = [row for row in shown if row.protocol == protocol and row not in unbound]
-        labels = dict.fromkeys(map(_label, own))
-        lines = [_line(label, [row for row in own if _label(row) == label]) for label in labels]
+        labels = dict.fromkeys(map(label, own))
+        lines = [_line(name, [row for row in own if label(row) == name]) for name in labels]
         sections.append([_head(protocol, own), *lines])
     return [section for section in sections if section]
 
@@ -143,14 +143,15 @@ def _head(protocol: str, rows: list[Row]) -> list[str]:
     return [protocol, *at, *[""] * len(CONTROLS)]
 
 
-def _line(label: str, rows: list[Row]) -> list[str]:
+def _line(name: str, rows: list[Row]) -> list[str]:
     by_source = {row.source: row for row in rows}
     figures = [_figure(by_source[s]) if s in by_source else "" for s in SOURCES]
     best = by_source.get(ORACLE, rows[-1]).controls
-    return [f"  {label}", *figures, *[f"{best[c]:.1f}" if c in best else "" for c in CONTROLS]]
+    return [f"  {name}", *figures, *[f"{best[c]:.1f}" if c in best else "" for c in CONTROLS]]
 
 
-def _label(row: Row) -> str:
+def label(row: Row) -> str:
+    """What a table calls the row's metric: short, and with its subset."""
     name = row.name.replace(COMMON, "(common)")
     return name if row.subset == ALL else f"{name} ({row.subset})"
 
