@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from wsoltool.evaluation.estimates import COMMON, IOUS, Estimate
 from wsoltool.evaluation.histograms import Histogram
+from wsoltool.evaluation.pixel_curves import PIOU
 from wsoltool.functional.bootstrap import interval
 
 FIXED, FULLSUP, ORACLE = "fixed", "fullsup", "test-oracle"
@@ -20,7 +21,15 @@ V2 = "MaxBoxAccV2"
 V2_PARTS = tuple(f"{V2}@{iou}" for iou in IOUS)
 V2_COMMON = f"{V2} {COMMON}"
 V2_COMMON_PARTS = tuple(f"{part} {COMMON}" for part in V2_PARTS)
-DEFINED_ON_TEST = ("MaxBoxAcc", *LARGEST_PARTS, V2, *V2_PARTS, V2_COMMON, *V2_COMMON_PARTS)
+DEFINED_ON_TEST = (
+    "MaxBoxAcc",
+    *LARGEST_PARTS,
+    V2,
+    *V2_PARTS,
+    V2_COMMON,
+    *V2_COMMON_PARTS,
+    PIOU,
+)
 """Under test-oracle unless the key names another source."""
 
 
@@ -33,7 +42,7 @@ class Row:
         estimate: The model's figure.
         images: How many it was taken over.
         protocol: None for class scores.
-        source: Threshold source; None for class scores.
+        source: Threshold source; None for class scores and PxAP.
         subset: ``all`` or ``small``.
         controls: Control name -> its figure in percent, where it has one.
     """

@@ -14,6 +14,7 @@ otherwise.
 - ``MaxBoxAccV2@d``: any of the map's boxes reaches IoU d, at the best threshold on test for that d;
   ``MaxBoxAccV2`` is the mean over d = 0.3, 0.5, 0.7. ``MaxBoxAccV2 (common threshold)`` and its
   parts: at the one threshold that is best for that mean.
+- PxAP, PIoU, mIoU, mLEV where images have masks: :mod:`wsoltool.evaluation.pixel_rows`.
 
 Threshold sources. ``fixed``: the box extractor's own box. ``fullsup``: the threshold that does best
 on the results of train-fullsup. ``test-oracle``: the one that does best on the very images that
@@ -42,6 +43,7 @@ from wsoltool.evaluation.estimates import (
     one_box_estimates,
 )
 from wsoltool.evaluation.histograms import Histogram, histogram, one_box_iou
+from wsoltool.evaluation.pixel_rows import pixel_figures
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
 from wsoltool.evaluation.rows import ALL, FIXED, FULLSUP, ORACLE, PART_IOU, SMALL, Row, Summary
@@ -126,6 +128,7 @@ def summarize(
         for subset in subsets:
             parts = {who: _select(box, subset.kept) for who, box in boxes.items()}
             found.rows += _box_rows(protocol, parts, subset, fixed_threshold)
+            found.rows += _pixel_rows(protocol, results, fullsup, subset, fixed_threshold)
             found.histograms += _histograms(protocol, parts["model"], subset.name)
         if _is_swept(curves, fixed_threshold):
             found.swept += (protocol,)
@@ -258,3 +261,25 @@ def _check_fullsup(results: LocalizationResults, fullsup: LocalizationResults) -
                 known=fullsup.curves,
                 hint="evaluate train-fullsup again with the same metric settings",
             )
+
+
+def _pixel_rows(
+    protocol: str,
+    results: LocalizationResults,
+    fullsup: LocalizationResults | None,
+    subset: _Subset,
+    fixed_threshold: float | None,
+) -> list[Row]:
+    """Figures of pixels, where images have masks."""
+    if results.pixels is None:
+        return []
+    own = results if subset.name == ALL else results.select(subset.kept)
+    sources: dict[str, LocalizationResults | None] = {FIXED: None}
+    if fullsup is not None:
+        sources[FULLSUP] = fullsup
+    sources[ORACLE] = own
+    figures = pixel_figures(protocol, own, sources, fixed_threshold, subset.draws)
+    return [
+        Row(f.name, f.estimate, subset.images, protocol, f.source, subset.name, f.controls)
+        for f in figures
+    ]
