@@ -83,11 +83,13 @@ def one_box_estimates(
     wanted = hits if rechoose else reaches(reference.largest, HIT)
     chosen = _Choice(curves.thresholds, wanted, draws, rechoose)
     widest = _Choice(curves.thresholds, reference.largest, draws, rechoose)
+    both = {
+        f"{top} Loc": chosen.estimate(partial(_both, hits, own)) for top, own in correct.items()
+    }
     return {
-        "GT-known Loc": chosen.estimate(lambda column: hits[:, column]),
-        "Top-1 Loc": chosen.estimate(lambda column: hits[:, column] & correct["Top-1"]),
-        "Top-5 Loc": chosen.estimate(lambda column: hits[:, column] & correct["Top-5"]),
-        "mean IoU": widest.estimate(lambda column: curves.largest[:, column]),
+        "GT-known Loc": chosen.estimate(partial(_column, hits)),
+        **both,
+        "mean IoU": widest.estimate(partial(_column, curves.largest)),
     }
 
 
@@ -95,12 +97,8 @@ def _fixed_box_estimates(
     best_iou: np.ndarray, correct: Correct, draws: Bootstrap | None
 ) -> dict[str, Estimate]:
     hits = reaches(best_iou, HIT)
-    values = {
-        "GT-known Loc": hits,
-        "Top-1 Loc": hits & correct["Top-1"],
-        "Top-5 Loc": hits & correct["Top-5"],
-        "mean IoU": best_iou,
-    }
+    both = {f"{top} Loc": hits & own for top, own in correct.items()}
+    values = {"GT-known Loc": hits, **both, "mean IoU": best_iou}
     return {name: mean_of(value, draws) for name, value in values.items()}
 
 
@@ -192,3 +190,7 @@ class _Choice:
 
 def _column(values: np.ndarray, column: int) -> np.ndarray:
     return values[:, column]
+
+
+def _both(hits: np.ndarray, right: np.ndarray, column: int) -> np.ndarray:
+    return hits[:, column] & right

@@ -68,18 +68,16 @@ class _Subset:
     Attributes:
         name: ``all`` or ``small``.
         kept: ``(N,)`` bool, or a slice of all.
+        images: How many are kept.
         correct: Of the kept images.
         draws: Likewise; None for no intervals.
     """
 
     name: str
     kept: np.ndarray | slice
+    images: int
     correct: Correct
     draws: Bootstrap | None
-
-    @property
-    def images(self) -> int:
-        return len(self.correct["Top-1"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,13 +139,18 @@ def _subsets(results: LocalizationResults, options: _Options) -> list[_Subset]:
     kept: dict[str, np.ndarray | slice] = {ALL: slice(None)}
     if small.any() and not small.all():
         kept[SMALL] = small
-    right = results.top == results.labels[:, None]
+    correct = _correct(results)
     subsets = []
     for name, index in kept.items():
-        correct = {"Top-1": right[index, 0], "Top-5": right[index].any(axis=1)}
-        draws = options.draws(len(correct["Top-1"]))
-        subsets.append(_Subset(name, index, correct, draws))
+        own = {top: right[index] for top, right in correct.items()}
+        images = len(results.labels[index])
+        subsets.append(_Subset(name, index, images, own, options.draws(images)))
     return subsets
+
+
+def _correct(results: LocalizationResults) -> Correct:
+    right = results.top == results.labels[:, None]
+    return {"Top-1": right[:, 0], "Top-5": right.any(axis=1)}
 
 
 def _class_rows(results: LocalizationResults, subset: _Subset, options: _Options) -> list[Row]:
