@@ -18,6 +18,7 @@ from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
 from wsoltool.evaluation.rows import Summary
 from wsoltool.evaluation.summary import summarize
 from wsoltool.functional.boxes import box_iou
+from wsoltool.functional.runs import Runs
 from wsoltool.structures import Boxes, Sample, Size
 
 
@@ -118,7 +119,8 @@ class LocalizationMetric(BaseMetric):
         for protocol in self.protocols:
             localization_map = prediction.map(label, protocol.frame(sample.size))
             swept = protocol.sweep(localization_map, truth, sample.size)
-            sweeps[protocol.name] = np.stack([swept["largest"], swept["all"]]).astype(np.float32)
+            both = np.stack([swept["largest"], swept["all"]]).astype(np.float32)
+            sweeps[protocol.name] = Runs.of(both)
             if truth.mask is not None:
                 pixels[protocol.name] = count_pixels(
                     protocol, localization_map, truth, sample.size, self.fixed_threshold

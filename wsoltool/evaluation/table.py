@@ -24,7 +24,7 @@ from wsoltool.evaluation.rows import (
     Row,
     Summary,
 )
-from wsoltool.evaluation.summary import SMALL_SHARE
+from wsoltool.evaluation.subsets import SMALL_SHARE
 
 HEADLINE = ("Top-1 Cls", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2", "mean IoU")
 """The metrics that the printed table repeats for small objects; the dict has them all."""
