@@ -27,6 +27,7 @@ def test_results_of_single_images_lie_beside_the_figures(reports):
         assert (reports / entry["path"]).is_file()
     assert content["files"].keys() == {"results", "fullsup"}
     assert content["fixed_threshold"] == 0.2
+    assert content["cfg_options"][-1] == "model.boxes.threshold=0.2"
 
 
 def test_two_thresholds_of_one_checkpoint(wsoltool, reports, tmp_path):

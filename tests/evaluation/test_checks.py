@@ -129,6 +129,13 @@ def test_fixed_boxes_beat_the_oracle_only_if_they_are_none_of_the_sweep():
         check_summary(summary_of(swept=("tight",), **figures))
 
 
+def test_a_fixed_threshold_compares_pixels_in_another_way():
+    summary = summary_of(swept=("tight",), fixed={"PIoU": 51}, test_oracle={"PIoU": 50})
+    check_summary(summary)
+    with pytest.raises(EvaluationError, match=r"PIoU 51\.000 is above"):
+        check_summary(summary_of(fullsup={"PIoU": 51}, test_oracle={"PIoU": 50}))
+
+
 SPREAD = Histogram("tight", "fixed", "all", (0, 0, 0, 4, 0, 0, 6, 0, 0, 0), 52)
 
 

@@ -36,7 +36,11 @@ def comparison():
     others = [difference("GT-known Loc", 50, 60, (8, 12), images=sure)]
     return Comparison(
         files=(Path("a.json"), Path("b.json"), Path("c.json")),
-        origins=({"config": "a.py", "checkpoint": "a.pth"}, {}, {"maps": "maps/c"}),
+        origins=(
+            {"config": "a.py", "checkpoint": "a.pth", "cfg_options": ["seed=1", "model.x=2"]},
+            {"cfg_options": []},
+            {"maps": "maps/c"},
+        ),
         differences=(own, others),
         protocols=("tight",),
         images=400,
@@ -77,7 +81,7 @@ def test_details_are_left_to_the_report(printed, comparison):
 
 
 def test_every_file_has_its_table_against_the_first(printed):
-    assert printed.count("A: a.json (a.py, a.pth)") == 2
+    assert printed.count("A: a.json (a.py, a.pth, seed=1 model.x=2)") == 2
     assert "B: b.json " in printed
     assert "B: c.json (maps/c)" in printed
     assert "< 0.001" in printed
@@ -89,7 +93,8 @@ def test_the_report_is_plain_json(comparison):
     data = json.loads(json.dumps(comparison_report(comparison)))
     assert data["format"] == "wsoltool comparison 1"
     assert (data["images"], data["resamples"], data["seed"]) == (400, 1000, 3)
-    assert data["files"][0] == {"path": "a.json", "config": "a.py", "checkpoint": "a.pth"}
+    assert data["files"][0]["path"] == "a.json"
+    assert data["files"][0]["cfg_options"] == ["seed=1", "model.x=2"]
     assert [(c["a"], c["b"]) for c in data["comparisons"]] == [
         ("a.json", "b.json"),
         ("a.json", "c.json"),

@@ -26,8 +26,12 @@ def run(arguments: argparse.Namespace) -> None:
     for name, value in outcome.further.items():
         console.print(f"{name}: {value}")
     if figures_file:
-        origin = {"config": str(config.filename), "checkpoint": str(arguments.checkpoint)}
-        further = {"further": outcome.further, **origin}
+        further = {
+            "further": outcome.further,
+            "config": str(config.filename),
+            "checkpoint": str(arguments.checkpoint),
+            "cfg_options": list(arguments.cfg_options),
+        }
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
         console.print(f"figures: {figures_file}")
     if gallery:

@@ -20,7 +20,7 @@ class Images:
     Attributes:
         path: Of its JSON file.
         protocols: That it followed.
-        truth: Its results without curves.
+        truth: Its results without curves and pixels.
     """
 
     path: str
@@ -29,7 +29,7 @@ class Images:
 
     @classmethod
     def of(cls, report: Report) -> Images:
-        truth = replace(report.results, curves={})
+        truth = replace(report.results, curves={}, pixels=None)
         return cls(str(report.path), tuple(report.results.curves), truth)
 
 

@@ -28,7 +28,7 @@ from wsoltool.functional.paired import holm, mcnemar
 
 TESTED = ("Top-1 Cls", "GT-known Loc", "Top-1 Loc")
 """Compared image by image, over all images."""
-ORIGIN = ("config", "checkpoint", "maps")
+ORIGIN = ("config", "checkpoint", "cfg_options", "maps")
 """Entries of a report that say what was evaluated."""
 
 
@@ -122,15 +122,11 @@ def compare_reports(
             hint="wsoltool compare A.json B.json; the intervals need resamples (default: 1000)",
         )
     base, images, origin = _first(files[0], resamples, seed)
-    origins, pairs = [origin], []
-    for file in files[1:]:
-        report = aligned(read_report(file), images)
-        origins.append(_origin(report))
-        pairs.append(_differences(base, _summary(report, resamples, seed)))
+    others = [_other(file, images, resamples, seed) for file in files[1:]]
     comparison = Comparison(
         files=tuple(Path(file) for file in files),
-        origins=tuple(origins),
-        differences=_tested(pairs),
+        origins=(origin, *(own for _, own in others)),
+        differences=_tested([_differences(base, summary) for summary, _ in others]),
         protocols=base.protocols,
         images=base.images,
         resamples=resamples,
@@ -143,6 +139,13 @@ def compare_reports(
 def _first(file: str | Path, resamples: int, seed: int) -> tuple[Summary, Images, dict[str, Any]]:
     report = read_report(file)
     return _summary(report, resamples, seed), Images.of(report), _origin(report)
+
+
+def _other(
+    file: str | Path, images: Images, resamples: int, seed: int
+) -> tuple[Summary, dict[str, Any]]:
+    report = aligned(read_report(file), images)
+    return _summary(report, resamples, seed), _origin(report)
 
 
 def _origin(report: Report) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from rich import box
 from rich.table import Table
 
 from wsoltool.evaluation.comparison import Comparison, Difference
+from wsoltool.evaluation.pixel_curves import MIOU_BACKGROUND, PIOU
+from wsoltool.evaluation.pixel_rows import MLEV_BOX
 from wsoltool.evaluation.rows import (
     ALL,
     LARGEST_PARTS,
@@ -24,7 +26,16 @@ from wsoltool.evaluation.table import label
 FORMAT = "wsoltool comparison 1"
 SMALL_TOO = ("GT-known Loc",)
 """The metrics that the printed table repeats for small objects; the dict has them all."""
-DETAILS = ("Top-5 Loc", "MaxBoxAcc", *LARGEST_PARTS, *V2_PARTS, *V2_COMMON_PARTS)
+DETAILS = (
+    "Top-5 Loc",
+    "MaxBoxAcc",
+    *LARGEST_PARTS,
+    *V2_PARTS,
+    *V2_COMMON_PARTS,
+    PIOU,
+    MIOU_BACKGROUND,
+    MLEV_BOX,
+)
 """In the dict alone; MaxBoxAcc is GT-known Loc under test-oracle by another name."""
 SMALLEST_P = 0.001
 
@@ -132,8 +143,9 @@ def _caption(comparison: Comparison, index: int) -> str:
 
 def _name(comparison: Comparison, index: int) -> str:
     path: Path = comparison.files[index]
-    said = ", ".join(str(text) for text in comparison.origins[index].values())
-    return f"{path} ({said})" if said else str(path)
+    origin = comparison.origins[index].values()
+    said = [" ".join(text) if isinstance(text, list) else str(text) for text in origin]
+    return f"{path} ({', '.join(filter(None, said))})" if any(said) else str(path)
 
 
 def _plain(difference: Difference) -> dict[str, Any]:
