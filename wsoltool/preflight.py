@@ -29,7 +29,7 @@ TOP_LEVEL: dict[str, str] = {
     "train_cfg": "length of training",
     "optim_wrapper": "optimizer, as mmengine's OptimWrapper takes it",
     "param_scheduler": "learning-rate schedulers of mmengine, a list",
-    "evaluation": "protocols and options of the evaluator",
+    "evaluation": "protocols and options of the localization table; None for none",
     "metrics": "further metrics, a list",
     "custom_hooks": "further runner hooks, a list",
     "checkpoint": "how often checkpoints are saved, and how many are kept",
@@ -123,7 +123,7 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     ours = {key: value for key, value in tree.items() if key not in _MMENGINE}
     yield from _walk(ours, "", components)
     yield from _mmengine_problems(tree)
-    yield from _evaluation_problems(tree.get("evaluation", {}))
+    yield from _evaluation_problems(tree.get("evaluation", {}), tree.get("metrics", ()))
 
 
 def _unknown_keys(
@@ -296,9 +296,14 @@ def _foreign_type(
         yield from argument_problems(known[name], given, at, supplied)
 
 
-def _evaluation_problems(evaluation: Any) -> Iterable[WsolError]:
+def _evaluation_problems(evaluation: Any, metrics: Any) -> Iterable[WsolError]:
     from wsoltool.evaluation.metric import LocalizationMetric
 
+    if evaluation is None:
+        if not metrics:
+            what = "evaluation is None, and there are no metrics"
+            yield ConfigError(what, at="metrics", expected="[dict(type='DetectionMetric')], say")
+        return
     if not isinstance(evaluation, Mapping):
         yield ConfigError(f"evaluation is {evaluation!r}", at="evaluation", expected="a dict")
         return

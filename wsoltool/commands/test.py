@@ -12,6 +12,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from wsoltool.commands.options import config_of
     from wsoltool.engine.scoring import score_checkpoint
+    from wsoltool.evaluation.further_table import figure_rows, figures_table
     from wsoltool.evaluation.table import metrics_table, report
     from wsoltool.paths import writable_file, writable_folder
 
@@ -20,16 +21,23 @@ def run(arguments: argparse.Namespace) -> None:
     figures_file = arguments.json and writable_file(arguments.json, "--json")
     gallery = arguments.gallery and writable_folder(arguments.gallery, "--gallery")
     outcome = score_checkpoint(config, arguments.checkpoint, arguments.work_dir, arguments.launcher)
-    if not is_main_process() or outcome.summary is None:
+    if not is_main_process():
         return
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120
-    console.print(metrics_table(outcome.summary))
+    if outcome.summary is not None:
+        console.print(metrics_table(outcome.summary))
+    for table in outcome.tables:
+        console.print(figures_table(table))
+    shown = {name for table in outcome.tables for name in table.metrics()}
     for name, value in outcome.further.items():
-        console.print(f"{name}: {value}")
+        if name not in shown:
+            console.print(f"{name}: {value}")
     if figures_file:
-        content = report(outcome.summary) | {"further": outcome.further}
+        content = {} if outcome.summary is None else report(outcome.summary)
+        content |= {"further": outcome.further}
+        content |= {"further_rows": [row for table in outcome.tables for row in figure_rows(table)]}
         content |= {"config": str(config.filename), "checkpoint": str(arguments.checkpoint)}
         figures_file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
         console.print(f"figures: {figures_file}")
@@ -38,7 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
         from wsoltool.visualization.gallery import write_gallery
 
         runner = outcome.runner
-        figures = {name: f"{v:.1f}" for name, v in outcome.summary.metrics().items()}
+        own = {} if outcome.summary is None else outcome.summary.metrics()
+        figures = {name: f"{v:.1f}" for name, v in {**own, **outcome.further}.items()}
         items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
         page = write_gallery(gallery, items, f"{config.filename}", figures)
         console.print(f"gallery: {page}")
