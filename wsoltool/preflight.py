@@ -124,6 +124,7 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     yield from _walk(ours, "", components)
     yield from _mmengine_problems(tree)
     yield from _evaluation_problems(tree.get("evaluation", {}), tree.get("metrics", ()))
+    yield from _metric_problems(tree.get("metrics", ()), components)
 
 
 def _unknown_keys(
@@ -318,6 +319,20 @@ def _evaluation_problems(evaluation: Any, metrics: Any) -> Iterable[WsolError]:
             yield ConfigError(f"a value cannot be used: {error}", at="evaluation")
 
 
+def _metric_problems(metrics: Any, components: Catalogue) -> Iterable[WsolError]:
+    """Values that the toolbox's own kind of metric refuses; others may do work when built."""
+    from wsoltool.evaluation.further import FurtherMetric
+
+    for index, settings in enumerate(metrics if isinstance(metrics, (list, tuple)) else ()):
+        at = f"metrics[{index}]"
+        try:
+            name = settings.get("type") if isinstance(settings, Mapping) else None
+            if issubclass(components.resolve(("metric",), name, f"{at}.type"), FurtherMetric):
+                components.build(("metric",), settings, at)
+        except WsolError as error:
+            yield error
+
+
 def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
     """What the named plugins say of the whole config.
 
@@ -349,8 +364,13 @@ def save_best_problems(config: Config) -> list[ConfigError]:
     from wsoltool.evaluation.summary import BOX_METRICS, CLASS_METRICS, DEFINED_ON_TEST
 
     names = plain(config.get("checkpoint", {})).get("save_best", ())
-    known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)
     names = (names,) if isinstance(names, str) else names
+    known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)
+    known = () if config.get("evaluation", {}) is None else known
+    further = _further_names(plain(config.get("metrics", ()))) if names else ()
+    if further is None:
+        return []
+    known += further
     return [
         ConfigError(
             f"save_best is {name!r}, which is no figure of the table",
@@ -361,3 +381,19 @@ def save_best_problems(config: Config) -> list[ConfigError]:
         for name in names or ()
         if name not in (*known, "auto")
     ]
+
+
+def _further_names(metrics: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    """The figures that further metrics will give; None if one of them cannot say."""
+    from wsoltool.evaluation.further import FurtherMetric
+
+    found: tuple[str, ...] = ()
+    for index, settings in enumerate(metrics):
+        try:
+            metric = catalogue().build(("metric",), settings, f"metrics[{index}]")
+        except WsolError:
+            return None  # reported where the config names it
+        if not isinstance(metric, FurtherMetric):
+            return None
+        found += metric.figure_names()
+    return found

@@ -28,6 +28,12 @@ def equal(first, second):
     return first.keys() == second.keys() and all(first[k].equal(second[k]) for k in first)
 
 
+def figures(folder, name):
+    """What one process and two have told."""
+    files = (folder / f"{name}-on-{count}.json" for count in (1, 2))
+    return [json.loads(file.read_text()) for file in files]
+
+
 @pytest.mark.slow
 def test_two_processes_take_the_step_of_one_on_the_whole_batch(tmp_path):
     run("step", tmp_path, 1)
@@ -59,12 +65,16 @@ def test_training_ends_with_one_network_and_scores_as_one_process(tmp_path):
     run("test", trained, 1, cwd=current)
     run("test", trained, 2, cwd=current)
     for size in (10, 11, 1):
-        alone, shared = (
-            json.loads((trained / f"test-{size}-on-{count}.json").read_text()) for count in (1, 2)
-        )
+        alone, shared = figures(trained, f"test-{size}")
         assert len(alone["images"]) == len(set(alone["images"])) == size
-        assert shared == alone
-        assert alone["metrics"]["MaxBoxAccV2"] >= 0
+        assert shared == alone, "figures of two processes differ from those of one"
+        assert alone["table"]["MaxBoxAccV2"] >= 0
+        assert {row["images"] for row in alone["table"]["rows"]} >= {size}
+        assert len(alone["rows"]) == len(alone["further"]) == 9
+        alone, shared = figures(trained, f"several-{size}")
+        assert shared == alone, "figures of two processes differ from those of one"
+        assert {row["images"] for row in alone["rows"]} == {size}
+        assert alone["further"].keys() >= {"mAP@0.5", "CorLoc", "segmentation/mIoU (predicted)"}
     assert (trained / "cam_small_creatures.py").read_text() == config, "a test changed the config"
     assert not list(current.iterdir()), "something was left in the current folder"
 

@@ -46,8 +46,8 @@ def run(arguments: argparse.Namespace) -> None:
         from wsoltool.visualization.gallery import write_gallery
 
         runner = outcome.runner
-        own = {} if outcome.summary is None else outcome.summary.metrics()
-        figures = {name: f"{v:.1f}" for name, v in {**own, **outcome.further}.items()}
+        summaries = [s for s in (outcome.summary, *outcome.tables) if s is not None]
+        figures = {name: f"{v:.1f}" for s in summaries for name, v in s.metrics().items()}
         items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
         page = write_gallery(gallery, items, f"{config.filename}", figures)
         console.print(f"gallery: {page}")

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import isnan
 
 import numpy as np
 
@@ -223,11 +224,13 @@ class SegmentationMetric(FurtherMetric):
         # Without the background, which has the first label, and with it.
         figures = [_iou_figure(next(names), values, resampled, first) for first in (1, 0)]
         figures[0].per_class.update(self.by_class(values[MODEL][1:]))
+        background = float(values[MODEL][0])
+        figures[1].per_class["background"] = None if isnan(background) else 100.0 * background
         for reading in self.readings:
             errors = {who: _errors(records, who, reading) for who in records[0].pixels}
             figures.append(self._error_figure(next(names), errors, counts))
         # Nothing to be scored on: no class used, no object anywhere.
-        figures = [figure for figure in figures if not np.isnan(figure.value)]
+        figures = [figure for figure in figures if not isnan(figure.value)]
         return FurtherSummary("Segmentation", self._notes(), len(records), figures)
 
     def _error_figure(
