@@ -251,13 +251,12 @@ class DetectionMetric(FurtherMetric):
         form = "area under the curve" if self.ap == "area" else "11 points of recall"
         iou = "inclusive (+1)" if self.inclusive else "half-open"
         return (
-            f"mAP: {form}, {iou} IoU, VOC's matching; boxes of every class with a probability of "
-            f"at least {self.min_score:g},",
-            "scored by class probability x box score; the image's labels are not used.",
-            "CorLoc: the surest box of each class that the image shows, IoU 0.5; mean over classes,"
-            " or over all (image, class) pairs.",
+            f"mAP: {form}, {iou} IoU, VOC's matching; boxes of every class of probability "
+            f"{self.min_score:g} or more, scored by class probability x box score.",
+            "CorLoc: surest box of each class that the image shows, IoU 0.5; mean over classes, or "
+            "over (image, class) pairs.",
             "Controls: one box for every class (the image; its centre, half the area); the model's "
-            "boxes ranked by chance.",
+            "boxes in random order.",
         )
 
 

@@ -5,28 +5,30 @@ from __future__ import annotations
 from typing import Any
 
 from rich import box
+from rich.console import Group
 from rich.table import Table
+from rich.text import Text
 
 from wsoltool.evaluation.further import Figure, FurtherSummary
 
 
-def figures_table(summary: FurtherSummary) -> Table:
+def figures_table(summary: FurtherSummary) -> Group:
     """Rows are figures, columns the model and the controls; the notes stand below."""
     table = Table(
-        title=f"{summary.title} of {summary.images} images, percent (95 % interval)",
-        caption="\n".join(summary.notes),
-        caption_justify="left",
+        title=f"{summary.title} of {summary.images} images, percent",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
     )
     controls = list(dict.fromkeys(name for f in summary.figures for name in f.controls))
     table.add_column("metric", no_wrap=True)
-    for name in ("model", *controls):
+    table.add_column("model\n(95 % interval)", justify="right", no_wrap=True)
+    for name in controls:
         table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     for figure in summary.figures:
         beside = [f"{figure.controls[c]:.1f}" if c in figure.controls else "" for c in controls]
         table.add_row(figure.name, _value(figure), *beside)
-    return table
+    # A caption would be as narrow as the table.
+    return Group(table, *(Text(note, "dim italic") for note in summary.notes))
 
 
 def _value(figure: Figure) -> str:

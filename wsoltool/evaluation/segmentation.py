@@ -245,13 +245,13 @@ class SegmentationMetric(FurtherMetric):
     def _notes(self) -> tuple[str, ...]:
         used = "of the image's label"
         if self.classes == PREDICTED:
-            used = f"with a probability of at least {self.min_score:g}"
+            used = f"of probability {self.min_score:g} or more"
         return (
             f"Maps of the classes {used}; a pixel has the class of the highest map above "
             f"{self.threshold:g}.",
-            "mIoU: pixels pooled over images, mean over classes. mLEV, lower is better: share of a "
-            "class's foreground",
-            "that is wrong; box: share of (image, class) pairs whose surest box has IoU < 0.5.",
+            "mIoU: pixels pooled over images, mean over classes.",
+            "mLEV, lower is better: share of a class's foreground that is wrong; box: of (image, "
+            "class) pairs whose surest box has IoU < 0.5.",
             "Controls: the image, or its centre (half the area), as the foreground of these "
             "classes.",
         )
