@@ -48,7 +48,7 @@ SETTINGS = {
         {"type": "SegmentationMetric", "resamples": 20},
     ],
 }
-#: Images with several labels and objects, some without any class that is likely.
+#: Images with several labels and objects; the classes that are likely differ between them.
 SEVERAL = {
     "val_dataloader.num_workers": 0,
     "test_dataloader.dataset.image_size": 64,

@@ -43,8 +43,8 @@ def label_map(
     for values, class_id in zip(maps, class_ids, strict=True):
         _check_same(values, labels)
         higher = values > highest
-        labels[higher] = class_id + 1
-        highest[higher] = values[higher]
+        np.copyto(labels, class_id + 1, where=higher)
+        np.copyto(highest, values, where=higher)
     return labels
 
 
