@@ -1,6 +1,6 @@
 """CAM on embedded images with one to three creatures of several classes, scored as on VOC.
 
-After a minute of training the classes are known (mAP@0.1) and the heads found, not the creatures
+Training ends with the classes known (mAP@0.1) and the heads found, but not the creatures
 (mAP@0.5).
 """
 
