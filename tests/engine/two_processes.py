@@ -39,7 +39,6 @@ SETTINGS = {
     "val_dataloader.batch_size": 4,
     "test_dataloader.dataset.image_size": 32,
     "test_dataloader.num_workers": 0,
-    "test_dataloader.batch_size": 2,
     "train_cfg.max_epochs": 1,
     "param_scheduler": [],
     "evaluation.resamples": 20,
@@ -53,13 +52,13 @@ SEVERAL = {
     "val_dataloader.num_workers": 0,
     "test_dataloader.dataset.image_size": 64,
     "test_dataloader.num_workers": 0,
-    "test_dataloader.batch_size": 2,
     "metrics": [
         {"type": "DetectionMetric", "min_score": 0.4, "ap": "11point", "resamples": 20},
         {"type": "SegmentationMetric", "classes": "predicted", "resamples": 20},
     ],
 }
-SIZES = (10, 11, 1)
+#: Sizes of the test set and its batches. A map's last bits may depend on what it is batched with.
+CASES = ((10, 1), (11, 1), (1, 1), (11, 2))
 SINGLE = "cam_small_creatures"
 
 
@@ -103,8 +102,14 @@ def train(folder: Path) -> None:
 
 def test(folder: Path) -> None:
     """Every metric of saved networks, on test sets that two processes divide, and do not."""
-    for size in SIZES:
-        scoring = score(f"cam/{SINGLE}.py", SETTINGS, size, folder / "model.pth", folder)
+    for size, batch in CASES:
+        case = f"{size}-by-{batch}-on-{get_world_size()}.json"
+        options = {
+            "test_dataloader.dataset.length": size,
+            "val_dataloader.batch_size": batch,
+            "test_dataloader.batch_size": batch,
+        }
+        scoring = score(f"cam/{SINGLE}.py", {**SETTINGS, **options}, folder / "model.pth", folder)
         told = content(scoring)
         if get_rank() == 0:
             assert scoring.summary is not None
@@ -115,15 +120,15 @@ def test(folder: Path) -> None:
             assert scoring.summary is None
             assert scoring.results is None
             assert scoring.tables == []
-        save(told, folder / f"test-{size}-on-{get_world_size()}.json")
-        scoring = score(f"cam/{SINGLE}_multilabel.py", SEVERAL, size, several(folder), folder)
+        save(told, folder / f"single-{case}")
+        config = f"cam/{SINGLE}_multilabel.py"
+        scoring = score(config, {**SEVERAL, **options}, several(folder), folder)
         assert scoring.summary is None
-        save(content(scoring), folder / f"several-{size}-on-{get_world_size()}.json")
+        save(content(scoring), folder / f"several-{case}")
 
 
-def score(config: str, options: dict, size: int, checkpoint: Path, folder: Path) -> Scoring:
-    """The config's figures on ``size`` images."""
-    options = {**options, "test_dataloader.dataset.length": size}
+def score(config: str, options: dict, checkpoint: Path, folder: Path) -> Scoring:
+    """The figures of a config with options."""
     return score_checkpoint(load_config(config, options), checkpoint, folder, LAUNCHER)
 
 

@@ -72,6 +72,21 @@ def four():
     ]
 
 
+@pytest.fixture
+def mask_boxes():
+    """A function that gives each prediction a mask: all of its true box."""
+
+    def apply(predictions):
+        for prediction in predictions:
+            mask = np.zeros(prediction.sample.size, np.uint8)
+            x0, y0, x1, y1 = prediction.sample.truth.boxes[0].astype(int)
+            mask[y0:y1, x0:x1] = 1
+            prediction.sample.truth.mask = mask
+        return predictions
+
+    return apply
+
+
 @dataclass
 class SeveralPrediction:
     """Boxes and maps by class, for images that show any number of classes."""

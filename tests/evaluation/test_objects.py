@@ -108,6 +108,15 @@ def test_a_mask_is_the_one_class():
     assert np.array_equal(true_segments(sample(7, mask=mask)), expected)
 
 
+def test_a_mask_of_another_resolution_is_that_of_the_image():
+    mask = np.array([[1, 0], [0, 255]], np.uint8)
+    found = true_segments(
+        Sample("a", 0, (4, 4), (0, 0, 4, 4), truth=Truth(BOXES, BOXES, mask=mask))
+    )
+    expected = np.repeat(np.repeat([[1, 0], [0, -1]], 2, axis=0), 2, axis=1)
+    assert np.array_equal(found, expected)
+
+
 def test_a_mask_without_objects_needs_no_class():
     assert not true_segments(sample(hot(0, 0), mask=np.zeros((4, 5), np.uint8))).any()
 

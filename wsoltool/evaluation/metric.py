@@ -12,6 +12,7 @@ from mmengine.evaluator import BaseMetric
 
 from wsoltool.errors import ConfigError, EvaluationError, WsolError
 from wsoltool.evaluation.checks import check_summary
+from wsoltool.evaluation.pixel_counts import count_pixels
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
 from wsoltool.evaluation.summary import Summary, summarize
@@ -42,8 +43,9 @@ class LocalizationMetric(BaseMetric):
 
     The map and the boxes are those of the true class; where the predicted class is right they are
     the predicted class's too, which is all that Top-1 and Top-5 Loc need. Of the extractor's boxes
-    the surest counts, as the image's one answer. Metric names and threshold sources:
-    :mod:`wsoltool.evaluation.summary`; the returned keys are those of ``Summary.metrics``.
+    the surest counts, as the image's one answer. Where images have masks, the map's pixels are
+    scored too. Metric names and threshold sources: :mod:`wsoltool.evaluation.summary` and
+    :mod:`wsoltool.evaluation.pixel_rows`; the returned keys are those of ``Summary.metrics``.
 
     Args:
         protocols: Names; the first is the one that plain metric keys follow.
@@ -95,10 +97,11 @@ class LocalizationMetric(BaseMetric):
                 raise error.located(prediction.sample.image_id) from error
 
     def score(self, prediction: Prediction) -> ImageResult:
-        """Sweep one image's map under every protocol and score its box.
+        """Sweep one image's map under every protocol, score its box, and count a mask's pixels.
 
         Raises:
-            EvaluationError: No single label, no true box, or scores or a map that cannot be used.
+            EvaluationError: No single label, no true box, or scores, a map or a mask that cannot
+                be used.
         """
         sample = prediction.sample
         label, truth = _label(sample), sample.truth
@@ -110,11 +113,15 @@ class LocalizationMetric(BaseMetric):
             )
         top = _top_classes(prediction.scores, label)
         answer = np.asarray(prediction.boxes(label).xyxy)[:1]
-        sweeps, fixed = {}, {}
+        sweeps, fixed, pixels = {}, {}, {}
         for protocol in self.protocols:
             localization_map = prediction.map(label, protocol.frame(sample.size))
             swept = protocol.sweep(localization_map, truth, sample.size)
             sweeps[protocol.name] = np.stack([swept["largest"], swept["all"]]).astype(np.float32)
+            if truth.mask is not None:
+                pixels[protocol.name] = count_pixels(
+                    protocol, localization_map, truth, sample.size, self.fixed_threshold
+                )
             own = protocol.answers(answer, sample.size)
             targets = protocol.targets(truth, sample.size)
             fixed[protocol.name] = float(protocol.best_iou(own, targets).max(initial=0.0))
@@ -128,6 +135,7 @@ class LocalizationMetric(BaseMetric):
             part_iou=_part_iou(answer, truth.part_boxes),
             sweeps=sweeps,
             fixed=fixed,
+            pixels=pixels or None,
         )
 
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:

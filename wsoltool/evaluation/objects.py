@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.structures import Sample, Truth
 
 UNKNOWN = -1
@@ -85,7 +86,7 @@ def true_objects(sample: Sample, annotated: bool = False) -> Objects:
 def true_segments(sample: Sample) -> np.ndarray:
     """``(H, W)`` int64: class index + 1, 0 background, -1 not scored.
 
-    Of the truth's segments; or, where the image has one class, of its mask.
+    Of the truth's segments; or, where the image has one class, of its mask, nearest pixels.
 
     Raises:
         EvaluationError: There are neither, or they are not of the image's size.
@@ -94,7 +95,8 @@ def true_segments(sample: Sample) -> np.ndarray:
     if truth.segments is not None:
         segments = np.asarray(truth.segments).astype(np.int64)
     elif truth.mask is not None:
-        mask = np.asarray(truth.mask).astype(np.int64)
+        # A mask's file may have another resolution than its image.
+        mask = get_protocol("tight").mask(truth, sample.size).astype(np.int64)
         # A mask of one object kind: without an object there is no class to name.
         class_id = _only_class(sample, "pixels") if (mask == 1).any() else 0
         segments = np.where(mask == 255, UNKNOWN, mask * (class_id + 1))

@@ -13,9 +13,9 @@ gets the class with the highest map of those above the threshold, of equal maps 
 - ``segmentation/mLEV (label, box)``: the share of these pairs whose surest box has IoU < 0.5 with
   every true box of the class.
 
-They are not the figures of single-label pixel metrics (PxAP, PIoU, mIoU of one foreground), which
-choose thresholds and know no second class. mIoU + mLEV is near 100 in Huang et al. 2020, who do
-not define mLEV; hence the first reading.
+They are not the localization table's figures of pixels (:mod:`wsoltool.evaluation.pixel_rows`:
+PxAP, PIoU, mIoU, mLEV), which are of one foreground and choose thresholds: here the maps of an
+image's classes compete, at a threshold that the config fixes.
 
 Controls: the whole image, or a centre box of half its area, as the foreground of every used class;
 the surest one wins the pixels. Intervals: 95 %, percentile bootstrap over images.

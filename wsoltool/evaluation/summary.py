@@ -12,6 +12,7 @@ otherwise.
 - ``MaxBoxAcc``: GT-known Loc at the best threshold on test.
 - ``MaxBoxAccV2@d``: any of the map's boxes reaches IoU d, at the best threshold on test for that d;
   ``MaxBoxAccV2`` is the mean over d = 0.3, 0.5, 0.7.
+- PxAP, PIoU, mIoU, mLEV where images have masks: :mod:`wsoltool.evaluation.pixel_rows`.
 
 Threshold sources. ``fixed``: the box extractor's own box. ``fullsup``: the threshold that does best
 on the results of train-fullsup. ``test-oracle``: the one that does best on the very images that
@@ -38,6 +39,7 @@ from wsoltool.evaluation.estimates import (
     mean_of,
     one_box_estimates,
 )
+from wsoltool.evaluation.pixel_rows import PIOU, pixel_figures
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
 from wsoltool.functional.bootstrap import Bootstrap
@@ -50,7 +52,7 @@ PART_IOU = "mean IoU (part box)"
 CLASS_METRICS = ("Top-1 Cls", "Top-5 Cls")
 BOX_METRICS = ("GT-known Loc", "Top-1 Loc", "Top-5 Loc", "mean IoU")
 """Of the image's one box; at the fixed threshold unless the key names another."""
-DEFINED_ON_TEST = ("MaxBoxAcc", "MaxBoxAccV2", *(f"MaxBoxAccV2@{iou}" for iou in IOUS))
+DEFINED_ON_TEST = ("MaxBoxAcc", "MaxBoxAccV2", *(f"MaxBoxAccV2@{iou}" for iou in IOUS), PIOU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Row:
         estimate: The model's figure.
         images: How many it was taken over.
         protocol: None for class scores.
-        source: Threshold source; None for class scores.
+        source: Threshold source; None for class scores and PxAP.
         subset: ``all`` or ``small``.
         controls: Control name -> its figure in percent, where it has one.
     """
@@ -143,6 +145,8 @@ def summarize(
             correct = _correct(results.select(mask))
             parts = {who: _select(box, mask) for who, box in boxes.items()}
             rows += _box_rows(protocol, parts, correct, draws[name], name, fixed_threshold)
+            own = results.select(mask)
+            rows += _pixel_rows(protocol, own, fullsup, draws[name], name, fixed_threshold)
     return Summary(rows, tuple(results.curves), len(results))
 
 
@@ -255,3 +259,22 @@ def _check_fullsup(results: LocalizationResults, fullsup: LocalizationResults) -
                 known=fullsup.curves,
                 hint="evaluate train-fullsup again with the same metric settings",
             )
+
+
+def _pixel_rows(
+    protocol: str,
+    results: LocalizationResults,
+    fullsup: LocalizationResults | None,
+    draws: Bootstrap | None,
+    subset: str,
+    fixed_threshold: float | None,
+) -> list[Row]:
+    """Figures of pixels, where images have masks; ``results`` are those of the subset."""
+    sources: dict[str, LocalizationResults | None] = {FIXED: None}
+    if fullsup is not None:
+        sources[FULLSUP] = fullsup
+    figures = pixel_figures(protocol, results, {**sources, ORACLE: results}, fixed_threshold, draws)
+    return [
+        Row(f.name, f.estimate, len(results), protocol, f.source, subset, f.controls)
+        for f in figures
+    ]

@@ -132,7 +132,7 @@ def _wsolevaluation(
     thresholds: np.ndarray,
     kinds: tuple[str, ...],
 ) -> Sweeps:
-    values, truth = _checked_map(localization_map), _checked_boxes(gt_boxes)
+    values, truth = checked_map(localization_map), _checked_boxes(gt_boxes)
     # The benchmark's answer to an empty foreground; box_iou also checks the true boxes.
     nothing = float(box_iou(np.zeros((1, 4)), truth, inclusive=True).max())
     keys, levels, brightest = grey_keys(values)
@@ -168,7 +168,7 @@ def _tight(
     thresholds: np.ndarray,
     kinds: tuple[str, ...],
 ) -> Sweeps:
-    values, truth = _checked_map(localization_map), _checked_boxes(gt_boxes)
+    values, truth = checked_map(localization_map), _checked_boxes(gt_boxes)
     rising, place = np.unique(_checked_thresholds(thresholds), return_inverse=True)
     padded, ranks = threshold_ranks(values, rising)
     rule = (0.0, float(values.shape[1]), float(values.shape[0]), 0.0)
@@ -193,7 +193,8 @@ def _bright(
     return best[:, ::-1][:, 1:]
 
 
-def _checked_map(localization_map: np.ndarray) -> np.ndarray:
+def checked_map(localization_map: np.ndarray) -> np.ndarray:
+    """``(H, W)`` float64 in C order, of a map whose shape and range an evaluation can use."""
     values = np.ascontiguousarray(localization_map, dtype=np.float64)
     if values.ndim != 2 or not values.size:
         raise ShapeError(f"localization map of shape {values.shape}", expected="(H, W), not empty")
