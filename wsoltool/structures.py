@@ -27,7 +27,8 @@ class Truth:
         annotated_boxes: ``(N, 4)`` float32, the numbers as the annotation writes them: the
             wsolevaluation protocol scores these, whatever convention they follow.
         part_boxes: ``(M, 4)`` float32 like ``boxes``, of the discriminative part, or None.
-        mask: ``(H, W)`` uint8: 1 object, 0 background, 255 ignored; or None.
+        mask: ``(H, W)`` uint8: 1 object, 0 background, 255 ignored; or None. It shows the whole
+            original image, and where its file has another resolution, it keeps that one.
         labels: ``(N,)`` int64, the class of each box; None where all have the image's one label.
         difficult: ``(N,)`` bool, boxes that detection metrics neither demand nor punish (PASCAL
             VOC); None where there are none.

@@ -11,7 +11,7 @@ from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.images import read_image
 from wsoltool.datasets.records import Records
 from wsoltool.errors import ConfigError, DataError, did_you_mean
-from wsoltool.structures import Truth
+from wsoltool.structures import Size, Truth
 
 BOX_CONVENTIONS = ("exclusive", "inclusive")
 
@@ -57,6 +57,7 @@ class ImageFiles(LocalizationDataset):
         self.classes, self.image_ids, self.records = tuple(classes), records.ids, records
         self.box_convention = box_convention
         self.multi_label = records.labels.ndim == 2
+        self._last_size: tuple[int, Size] | None = None
         self.check_not_empty(image_root)
 
     def path(self, index: int) -> Path:
@@ -72,6 +73,7 @@ class ImageFiles(LocalizationDataset):
         """
         image = read_image(self.path(index), self.exif)
         self._check_size(index, image.shape[0], image.shape[1])
+        self._last_size = index, (image.shape[0], image.shape[1])
         return image
 
     def label(self, index: int) -> int | np.ndarray:
@@ -79,6 +81,8 @@ class ImageFiles(LocalizationDataset):
         return label.astype(np.float32) if self.multi_label else int(label)
 
     def read_truth(self, index: int) -> Truth:
+        if self.records.masks is not None:
+            return self.records.masks.truth(index, self._size(index))
         if self.records.boxes is None:
             raise DataError(
                 f"split {self.split} has no boxes",
@@ -88,6 +92,17 @@ class ImageFiles(LocalizationDataset):
             )
         written = self.records.boxes[index]
         return Truth(boxes=self._half_open(written), annotated_boxes=written)
+
+    def _size(self, index: int) -> Size:
+        """(height, width) of the image, which is decoded only if nothing else tells."""
+        if self.records.sizes is not None:
+            height, width = self.records.sizes[index].tolist()
+            return height, width
+        # An image's truth is read right after its pixels.
+        if self._last_size is None or self._last_size[0] != index:
+            self.load(index)
+        assert self._last_size is not None
+        return self._last_size[1]
 
     def _half_open(self, boxes: np.ndarray) -> np.ndarray:
         """A copy of ``(n, 4)`` boxes with x1 y1 exclusive."""

@@ -1,4 +1,4 @@
-"""Reading image files: the colours and the side up that people see, or an error that says why."""
+"""Reading image and mask files: what people see in them, or an error that says why."""
 
 from __future__ import annotations
 
@@ -41,37 +41,59 @@ def read_image(path: str | Path, exif: bool = True) -> np.ndarray:
     Raises:
         ImageError: The file is missing, empty, truncated, damaged or of an unsupported kind.
     """
-    data = _read_bytes(path)
-    _check_complete(data, path)
-    image = _decode(data, exif, path)
+    flags = cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+    image = _read(path, flags, "image")
+    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+
+
+def read_mask(path: str | Path) -> np.ndarray:
+    """Read a black-and-white image file as a mask: what is not black.
+
+    Args:
+        path: The file, of any kind that :func:`read_image` takes.
+
+    Returns:
+        ``(H, W)`` bool.
+
+    Raises:
+        ImageError: As for :func:`read_image`.
+    """
+    return _read(path, cv2.IMREAD_GRAYSCALE, "mask") > 0
+
+
+def _read(path: str | Path, flags: int, kind: str) -> np.ndarray:
+    """The decoded pixels of a complete file; ``kind`` is what errors call it."""
+    data = _read_bytes(path, kind)
+    _check_complete(data, path, kind)
+    image = _decode(data, flags, path, kind)
     if image is None:
         raise ImageError(
-            "the image is damaged or of an unsupported kind",
+            f"the {kind} is damaged or of an unsupported kind",
             at=str(path),
             expected=FORMATS,
             hint=f"the file starts with {data[:12]!r}; open it in an image viewer and save it"
             " again, or fetch it again",
         )
-    return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
+    return image
 
 
-def _read_bytes(path: str | Path) -> bytes:
+def _read_bytes(path: str | Path, kind: str) -> bytes:
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
         raise ImageError(
-            "the image file does not exist",
+            f"the {kind} file does not exist",
             at=str(path),
             expected=FORMATS,
-            hint="check the image folder and the spelling of the id",
+            hint=f"check the {kind} folder and the spelling of the id",
         ) from None
     except OSError as error:
         raise ImageError(
-            f"the image file cannot be read: {error.strerror}", at=str(path), expected=FORMATS
+            f"the {kind} file cannot be read: {error.strerror}", at=str(path), expected=FORMATS
         ) from error
     if not data:
         raise ImageError(
-            "the image file is empty (0 bytes)",
+            f"the {kind} file is empty (0 bytes)",
             at=str(path),
             expected=FORMATS,
             hint="a download or copy may have failed: fetch it again",
@@ -79,7 +101,7 @@ def _read_bytes(path: str | Path) -> bytes:
     return data
 
 
-def _check_complete(data: bytes, path: str | Path) -> None:
+def _check_complete(data: bytes, path: str | Path, kind: str) -> None:
     """Raise for a JPEG or PNG file that stops early."""
     if data.startswith(_JPEG_START):
         missing = None if _jpeg_ends(data) else "end marker (FF D9) after the last scan"
@@ -89,9 +111,9 @@ def _check_complete(data: bytes, path: str | Path) -> None:
         return
     if missing:
         raise ImageError(
-            f"the image file is truncated: {len(data)} bytes and no {missing}",
+            f"the {kind} file is truncated: {len(data)} bytes and no {missing}",
             at=str(path),
-            expected="a complete image file",
+            expected=f"a complete {kind} file",
             hint="a download or copy may have stopped early: fetch it again",
         )
 
@@ -121,16 +143,15 @@ def _png_ends(data: bytes) -> bool:
     return False
 
 
-def _decode(data: bytes, exif: bool, path: str | Path) -> np.ndarray | None:
-    """``(H, W, 3)`` uint8 BGR, or None; OpenCV's own log stays quiet meanwhile."""
-    flags = cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
+def _decode(data: bytes, flags: int, path: str | Path, kind: str) -> np.ndarray | None:
+    """``(H, W, 3)`` uint8 BGR or ``(H, W)``, or None; OpenCV's own log stays quiet meanwhile."""
     log = cv2.utils.logging
     level = log.setLogLevel(log.LOG_LEVEL_SILENT)
     try:
         return cv2.imdecode(np.frombuffer(data, np.uint8), flags)
     except cv2.error as error:  # above all: more pixels than OPENCV_IO_MAX_IMAGE_PIXELS
         raise ImageError(
-            "the image cannot be decoded", at=str(path), expected=FORMATS, hint=error.err
+            f"the {kind} cannot be decoded", at=str(path), expected=FORMATS, hint=error.err
         ) from error
     finally:
         log.setLogLevel(level)

@@ -6,7 +6,8 @@ the image root:
 - ``image_ids.txt``: id
 - ``class_labels.txt``: id, label counted from 0
 - ``image_sizes.txt``: id, width, height; optional, and may be empty
-- ``localization.txt``: id, x0, y0, x1, y1, a line a box, in pixels of the original image
+- ``localization.txt``: id, x0, y0, x1, y1, a line a box, in pixels of the original image; or id,
+  mask file, ignore file, a line an instance, the ignore file in an image's first line only
 """
 
 from __future__ import annotations
@@ -30,7 +31,9 @@ class WsolMetadata(ImageFiles):
     """A data set described by wsolevaluation text metadata.
 
     Boxes follow the file: ``truth.annotated_boxes`` are its numbers, ``truth.boxes`` the same
-    boxes with x1 y1 exclusive. ``localization.txt`` is never opened for ``train-weaksup``.
+    boxes with x1 y1 exclusive. Masks are read when an image is; its boxes are then those of its
+    instances, see :class:`~wsoltool.datasets.mask_files.MaskFiles`. ``localization.txt`` is never
+    opened for ``train-weaksup``.
 
     Args:
         split: ``train-weaksup``, ``train-fullsup`` or ``test``.
@@ -44,6 +47,8 @@ class WsolMetadata(ImageFiles):
             exists, else the classes are named by their numbers.
         pipeline: Transforms, see :class:`LocalizationDataset`.
         exif: Turn images as their EXIF orientation says; annotations usually do not.
+        masks: The folder, relative to ``data_root``, that the mask files of ``localization.txt``
+            lie in; None where it lists boxes.
 
     Raises:
         DataError: A file is missing or one of its lines is wrong; the message names the line.
@@ -60,17 +65,21 @@ class WsolMetadata(ImageFiles):
         classes: str | None = None,
         pipeline: Sequence[Transform] = (),
         exif: bool = False,
+        masks: str | None = None,
     ) -> None:
         check_box_convention(box_convention)
         root = Path(data_root)
         folder = root / metadata / (metadata_split or split)
-        _check_folders(root, root / images, folder)
+        with_boxes = split != "train-weaksup"
+        mask_root = None if masks is None or not with_boxes else root / masks
+        _check_folders(root, root / images, folder, mask_root)
         names = _class_names(root, classes)
         records = read_metadata(
             folder,
-            with_boxes=split != "train-weaksup",
+            with_boxes=with_boxes,
             box_convention=box_convention,
             num_classes=None if names is None else len(names),
+            mask_root=mask_root,
         )
         if names is None:
             names = tuple(map(str, range(int(records.labels.max()) + 1)))
@@ -108,8 +117,10 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(unique[row] for row in np.argsort(labels))
 
 
-def _check_folders(root: Path, images: Path, metadata: Path) -> None:
+def _check_folders(root: Path, images: Path, metadata: Path, masks: Path | None) -> None:
     wanted = {"data set folder": root, "image folder": images, "metadata folder": metadata}
+    if masks is not None:
+        wanted["mask folder"] = masks
     for what, path in wanted.items():
         if not path.is_dir():
             present = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []

@@ -6,17 +6,22 @@ from pathlib import Path
 
 import numpy as np
 
+from wsoltool.datasets.metadata_ids import check_present, duplicate, image_rows, one_row_each
+from wsoltool.datasets.metadata_masks import BOX_FIELDS, read_masks, refuse_other_kind
 from wsoltool.datasets.records import BoxTable, Records
 from wsoltool.datasets.tables import Table
 from wsoltool.errors import DataError
 
 IMAGE_IDS, CLASS_LABELS = "image_ids.txt", "class_labels.txt"
 IMAGE_SIZES, LOCALIZATION = "image_sizes.txt", "localization.txt"
-BOX_FIELDS = ("image id", "x0", "y0", "x1", "y1")
 
 
 def read_metadata(
-    folder: Path, with_boxes: bool, box_convention: str, num_classes: int | None = None
+    folder: Path,
+    with_boxes: bool,
+    box_convention: str,
+    num_classes: int | None = None,
+    mask_root: Path | None = None,
 ) -> Records:
     """Read and check one split's metadata folder.
 
@@ -25,9 +30,12 @@ def read_metadata(
         with_boxes: Read ``localization.txt``; otherwise it is not opened.
         box_convention: ``exclusive`` or ``inclusive``, for the check of the boxes.
         num_classes: Labels must be below; None: labels must have no gaps.
+        mask_root: Where ``localization.txt`` names mask files, the folder that they lie in; the
+            records then have ``masks`` and no boxes.
 
     Raises:
-        DataError: A file is missing or one of its lines is wrong.
+        DataError: A file is missing or one of its lines is wrong. Masks are opened by
+            :meth:`~wsoltool.datasets.mask_files.MaskFiles.truth`, one image at a time.
     """
     images = Table(folder / IMAGE_IDS, ("image id",))
     if not len(images):
@@ -35,70 +43,22 @@ def read_metadata(
             "the split is empty", at=str(images.path), expected="an image id on every line"
         )
     if len(set(images.ids)) < len(images):
-        raise _duplicate(images)
+        raise duplicate(images)
     labels = _read_labels(folder / CLASS_LABELS, images, num_classes)
     sizes = _read_sizes(folder / IMAGE_SIZES, images)
-    boxes = None
-    if with_boxes:
+    boxes, masks = None, None
+    if with_boxes and mask_root is not None:
+        masks = read_masks(folder / LOCALIZATION, images, mask_root)
+    elif with_boxes:
         boxes = read_boxes(folder / LOCALIZATION, images, sizes, box_convention)
-    return Records(images.ids, labels, sizes, boxes)
-
-
-def _duplicate(table: Table) -> DataError:
-    """The error for the first id that a table repeats."""
-    first: dict[str, int] = {}
-    for row, image_id in enumerate(table.ids):
-        if first.setdefault(image_id, row) != row:
-            break
-    return DataError(
-        f"image id {image_id!r} is already in line {first[image_id] + 1}",
-        at=table.at(row),
-        expected="every image id once",
-    )
-
-
-def _image_rows(table: Table, images: Table) -> np.ndarray:
-    """``(len(table),)`` int64: the image that each line speaks of."""
-    if table.ids == images.ids:
-        return np.arange(len(images))
-    rows = {image_id: row for row, image_id in enumerate(images.ids)}
-    found = np.fromiter((rows.get(i, -1) for i in table.ids), np.int64, len(table))
-    if (found < 0).any():
-        row = int(np.argmax(found < 0))
-        raise DataError(
-            f"image id {table.ids[row]!r} is not in {images.path.name}",
-            at=table.at(row),
-            expected="the same image ids in all files of a split",
-        )
-    return found
-
-
-def _one_row_each(table: Table, images: Table) -> np.ndarray:
-    """``(N,)`` int64: the line of ``table`` that speaks of each image."""
-    found = _image_rows(table, images)
-    counts = np.bincount(found, minlength=len(images))
-    if (counts > 1).any():
-        raise _duplicate(table)
-    _check_present(counts, table.path, images)
-    return np.argsort(found)
-
-
-def _check_present(counts: np.ndarray, path: Path, images: Table, what: str = "line") -> None:
-    if not counts.all():
-        row = int(np.argmin(counts))
-        raise DataError(
-            f"image id {images.ids[row]!r} has no {what} in {path.name}"
-            f" ({(counts == 0).sum()} images have none)",
-            at=images.at(row),
-            expected="the same image ids in all files of a split",
-        )
+    return Records(images.ids, labels, sizes, boxes, masks)
 
 
 def _read_labels(path: Path, images: Table, num_classes: int | None) -> np.ndarray:
     table = Table(path, ("image id", "label"))
     labels = table.integers("label")[:, 0]
     _check_label_range(labels, num_classes, table)
-    labels = labels[_one_row_each(table, images)]
+    labels = labels[one_row_each(table, images)]
     if num_classes is None:
         _check_no_gaps(labels, path)
     return labels
@@ -143,7 +103,7 @@ def _read_sizes(path: Path, images: Table) -> np.ndarray | None:
             at=table.at(row),
             expected="a width and a height of at least 1",
         )
-    return sizes[_one_row_each(table, images)]
+    return sizes[one_row_each(table, images)]
 
 
 def read_boxes(path: Path, images: Table, sizes: np.ndarray | None, convention: str) -> BoxTable:
@@ -159,13 +119,13 @@ def read_boxes(path: Path, images: Table, sizes: np.ndarray | None, convention: 
         DataError: A line is wrong, a box has no area or lies outside its image, an id is unknown
             or has no box.
     """
-    _refuse_masks(path)
+    refuse_other_kind(path, masks=False)
     table = Table(path, BOX_FIELDS)
     boxes = table.integers(*BOX_FIELDS[1:])
-    image_rows = _image_rows(table, images)
-    _check_boxes(table, boxes, None if sizes is None else sizes[image_rows], convention)
-    grouped = BoxTable.group(image_rows, boxes, len(images))
-    _check_present(grouped.counts(), path, images, what="box")
+    rows = image_rows(table, images)
+    _check_boxes(table, boxes, None if sizes is None else sizes[rows], convention)
+    grouped = BoxTable.group(rows, boxes, len(images))
+    check_present(grouped.counts(), path, images, what="box")
     return grouped
 
 
@@ -192,17 +152,3 @@ def _check_boxes(
                 else "x0,y0,x1,y1 inside the image, x0 < x1 and y0 < y1",
                 hint=hint if last == other else None,
             )
-
-
-def _refuse_masks(path: Path) -> None:
-    """Say plainly that a localization file of masks (OpenImages) cannot be read."""
-    if not path.is_file():
-        return
-    with path.open(encoding="utf-8", errors="replace") as file:
-        first = file.readline()
-    if first.count(",") == 2:
-        raise DataError(
-            "the file lists masks, which WsolMetadata cannot read; it reads boxes",
-            at=f"{path}:1",
-            expected=",".join(BOX_FIELDS),
-        )

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import overload
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from wsoltool.datasets.mask_files import MaskFiles
 
 
 class Names(Sequence[str]):
@@ -117,12 +120,14 @@ class Records:
         labels: ``(N,)`` int64 class indices, or ``(N, K)`` uint8 multi-hot.
         sizes: ``(N, 2)`` int64 (height, width), or None where the files do not say.
         boxes: The boxes, or None where the split has none or may not read them.
+        masks: The mask files, where the split has these instead of boxes.
     """
 
     ids: Sequence[str]
     labels: np.ndarray
     sizes: np.ndarray | None = None
     boxes: BoxTable | None = None
+    masks: MaskFiles | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
