@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
@@ -12,10 +13,10 @@ from mmengine.evaluator import BaseMetric
 
 from wsoltool.errors import ConfigError, EvaluationError, WsolError
 from wsoltool.evaluation.checks import check_summary
-from wsoltool.evaluation.protocols import get_protocol
+from wsoltool.evaluation.protocols import get_protocols
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
+from wsoltool.evaluation.scoring import label_of, score_image
 from wsoltool.evaluation.summary import Summary, summarize
-from wsoltool.functional.boxes import box_iou
 from wsoltool.structures import Boxes, Sample, Size
 
 
@@ -78,7 +79,7 @@ class LocalizationMetric(BaseMetric):
         # mmengine warns about a missing prefix; ours is missing on purpose: metric keys are stable.
         super().__init__(collect_device, prefix="localization", collect_dir=collect_dir)
         self.prefix = None
-        self.protocols = _protocols(protocols)
+        self.protocols = get_protocols(protocols)
         self.fixed_threshold = _threshold(fixed_threshold)
         self.fullsup = None if fullsup is None else LocalizationResults.load(_existing(fullsup))
         self.save_results = save_results
@@ -101,34 +102,10 @@ class LocalizationMetric(BaseMetric):
             EvaluationError: No single label, no true box, or scores or a map that cannot be used.
         """
         sample = prediction.sample
-        label, truth = _label(sample), sample.truth
-        if truth is None or not len(truth.boxes) or not len(truth.annotated_boxes):
-            raise EvaluationError(
-                "image without a true box",
-                expected="at least one box in every scored image",
-                hint="score a split with boxes (train-fullsup or test), without empty images",
-            )
+        label = label_of(sample)
         top = _top_classes(prediction.scores, label)
-        answer = np.asarray(prediction.boxes(label).xyxy)[:1]
-        sweeps, fixed = {}, {}
-        for protocol in self.protocols:
-            localization_map = prediction.map(label, protocol.frame(sample.size))
-            swept = protocol.sweep(localization_map, truth, sample.size)
-            sweeps[protocol.name] = np.stack([swept["largest"], swept["all"]]).astype(np.float32)
-            own = protocol.answers(answer, sample.size)
-            targets = protocol.targets(truth, sample.size)
-            fixed[protocol.name] = float(protocol.best_iou(own, targets).max(initial=0.0))
-        return ImageResult(
-            image_id=sample.image_id,
-            label=label,
-            top=top,
-            size=sample.size,
-            boxes=np.asarray(truth.boxes, dtype=np.float32),
-            annotated_boxes=np.asarray(truth.annotated_boxes, dtype=np.float32),
-            part_iou=_part_iou(answer, truth.part_boxes),
-            sweeps=sweeps,
-            fixed=fixed,
-        )
+        answer = np.asarray(prediction.boxes(label).xyxy)
+        return score_image(sample, self.protocols, partial(prediction.map, label), answer, top)
 
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
         """Percent by metric name; the whole summary stays in :attr:`summary`."""
@@ -140,18 +117,6 @@ class LocalizationMetric(BaseMetric):
         check_summary(summary)
         self.results_by_image, self.summary = stacked, summary
         return summary.metrics()
-
-
-def _label(sample: Sample) -> int:
-    if np.ndim(sample.label):
-        raise EvaluationError(
-            "image with several labels (a multi-hot vector)",
-            expected="one class index an image",
-            hint="LocalizationMetric scores single-label data sets",
-        )
-    if sample.label < 0:
-        raise EvaluationError("image without a label", expected="a class index from 0")
-    return int(sample.label)
 
 
 def _top_classes(scores: np.ndarray, label: int) -> np.ndarray:
@@ -172,21 +137,6 @@ def _top_classes(scores: np.ndarray, label: int) -> np.ndarray:
     best = np.argsort(-scores, kind="stable")[:TOP]
     top[: len(best)] = best
     return top
-
-
-def _part_iou(answer: np.ndarray, part_boxes: np.ndarray | None) -> float:
-    if part_boxes is None or not len(part_boxes):
-        return float("nan")
-    return float(box_iou(answer, part_boxes).max(initial=0.0))
-
-
-def _protocols(names: Sequence[str]) -> tuple:
-    if isinstance(names, str) or not names or len(set(names)) != len(names):
-        raise ConfigError(
-            f"LocalizationMetric: protocols is {names!r}",
-            expected="a list of different protocol names, at least one",
-        )
-    return tuple(get_protocol(name) for name in names)
 
 
 def _threshold(value: float | None) -> float | None:
