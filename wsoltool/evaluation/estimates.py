@@ -15,7 +15,7 @@ from wsoltool.functional.sweep import reaches
 IOUS = (0.3, 0.5, 0.7)
 HIT = 0.5
 
-Correct = dict[str, np.ndarray]  # "Top-1", "Top-5" -> (N,) bool
+Correct = dict[str, np.ndarray]  # "Top-1", "Top-5" -> (N,) bool, as far as they are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +45,13 @@ def one_box_estimates(
     correct: Correct,
     draws: Bootstrap | None = None,
 ) -> dict[str, Estimate]:
-    """GT-known Loc, Top-1 Loc, Top-5 Loc and mean IoU of each image's one box.
+    """GT-known Loc, Top-k Loc and mean IoU of each image's one box.
 
     Args:
         curves: Of the N images.
         reference: What the thresholds are chosen on: other images, or ``curves`` itself; None for
             the fixed box, which ``curves`` must have.
-        correct: Whose class is right.
+        correct: Whose class is right, for each Top-k Loc that there is to be.
         draws: Resamples of the N images, for intervals.
     """
     if reference is None:
@@ -61,11 +61,13 @@ def one_box_estimates(
     rechoose = reference is curves
     chosen = _Choice(curves.thresholds, reaches(reference.largest, HIT), draws, rechoose)
     widest = _Choice(curves.thresholds, reference.largest, draws, rechoose)
+    both = {
+        f"{top} Loc": chosen.estimate(partial(_both, hits, right)) for top, right in correct.items()
+    }
     return {
-        "GT-known Loc": chosen.estimate(lambda column: hits[:, column]),
-        "Top-1 Loc": chosen.estimate(lambda column: hits[:, column] & correct["Top-1"]),
-        "Top-5 Loc": chosen.estimate(lambda column: hits[:, column] & correct["Top-5"]),
-        "mean IoU": widest.estimate(lambda column: curves.largest[:, column]),
+        "GT-known Loc": chosen.estimate(partial(_column, hits)),
+        **both,
+        "mean IoU": widest.estimate(partial(_column, curves.largest)),
     }
 
 
@@ -73,12 +75,8 @@ def _fixed_box_estimates(
     best_iou: np.ndarray, correct: Correct, draws: Bootstrap | None
 ) -> dict[str, Estimate]:
     hits = reaches(best_iou, HIT)
-    values = {
-        "GT-known Loc": hits,
-        "Top-1 Loc": hits & correct["Top-1"],
-        "Top-5 Loc": hits & correct["Top-5"],
-        "mean IoU": best_iou,
-    }
+    both = {f"{top} Loc": hits & right for top, right in correct.items()}
+    values = {"GT-known Loc": hits, **both, "mean IoU": best_iou}
     return {name: mean_of(value, draws) for name, value in values.items()}
 
 
@@ -142,3 +140,7 @@ class _Choice:
 
 def _column(values: np.ndarray, column: int) -> np.ndarray:
     return values[:, column]
+
+
+def _both(hits: np.ndarray, right: np.ndarray, column: int) -> np.ndarray:
+    return hits[:, column] & right

@@ -3,7 +3,8 @@
 Names. All values are percent; an image counts as localised at IoU >= 0.5 unless the name says
 otherwise.
 
-- ``Top-1 Cls``, ``Top-5 Cls``: the label is the highest, or among the five highest, scores.
+- ``Top-1 Cls``, ``Top-5 Cls``: the label is the highest, or among the five highest, scores. Without
+  class scores these are absent, and so are Top-1 and Top-5 Loc.
 - ``GT-known Loc``: the one box of the true class's map fits.
 - ``Top-1 Loc``, ``Top-5 Loc``: and the class is right. Top-1 Loc is defined on the predicted
   class's map; where the class is right, that is the true class's map, so one map answers for both.
@@ -39,7 +40,7 @@ from wsoltool.evaluation.estimates import (
     one_box_estimates,
 )
 from wsoltool.evaluation.protocols import get_protocol
-from wsoltool.evaluation.results import BoxCurves, LocalizationResults
+from wsoltool.evaluation.results import TOP, BoxCurves, LocalizationResults
 from wsoltool.functional.bootstrap import Bootstrap
 
 FIXED, FULLSUP, ORACLE = "fixed", "fullsup", "test-oracle"
@@ -161,8 +162,12 @@ def _draws(images: int, resamples: int) -> Bootstrap | None:
 
 
 def _correct(results: LocalizationResults) -> Correct:
+    """Of each image, as far as class scores tell: nothing without, Top-5 with five classes each."""
+    if results.top is None:
+        return {}
     right = results.top == results.labels[:, None]
-    return {"Top-1": right[:, 0], "Top-5": right.any(axis=1)}
+    correct = {"Top-1": right[:, 0]}
+    return correct | {"Top-5": right.any(axis=1)} if right.shape[1] >= TOP else correct
 
 
 def _class_rows(
@@ -228,7 +233,7 @@ def _box_rows(
             if source == FIXED and fixed_threshold is not None:
                 figure = replace(figure, thresholds=(fixed_threshold,))
             beside = {who: own[name].value for who, own in figures.items() if name in own}
-            images = len(correct["Top-1"])
+            images = len(boxes["model"].curves.largest)
             rows.append(Row(name, figure, images, protocol, source, subset, beside))
     return rows
 
