@@ -1,7 +1,7 @@
 """A folder of maps that any tool has written: which file is whose, and whether it can be scored.
 
-An image's map is ``<image id>.npy`` below the folder, as the wsolevaluation benchmark has it, with the
-id's extension (``birds/0.jpeg.npy``) or without (``birds/0.npy``): one float array ``(h, w)``.
+An image's map is ``<image id>.npy`` below the folder, as the wsolevaluation benchmark has it, with
+the id's extension (``birds/0.jpeg.npy``) or without (``birds/0.npy``): one float array ``(h, w)``.
 """
 
 from __future__ import annotations

@@ -43,8 +43,9 @@ class LocalizationMetric(BaseMetric):
 
     The map and the boxes are those of the true class; where the predicted class is right they are
     the predicted class's too, which is all that Top-1 and Top-5 Loc need. Of the extractor's boxes
-    the surest counts, as the image's one answer. Metric names and threshold sources:
-    :mod:`wsoltool.evaluation.summary`; the returned keys are those of ``Summary.metrics``.
+    the surest counts, as the image's one answer. Where images have masks, the map's pixels are
+    scored too. Metric names and threshold sources: :mod:`wsoltool.evaluation.summary` and
+    :mod:`wsoltool.evaluation.pixel_rows`; the returned keys are those of ``Summary.metrics``.
 
     Args:
         protocols: Names; the first is the one that plain metric keys follow.
@@ -96,16 +97,18 @@ class LocalizationMetric(BaseMetric):
                 raise error.located(prediction.sample.image_id) from error
 
     def score(self, prediction: Prediction) -> ImageResult:
-        """Sweep one image's map under every protocol and score its box.
+        """Sweep one image's map under every protocol, score its box, and count a mask's pixels.
 
         Raises:
-            EvaluationError: No single label, no true box, or scores or a map that cannot be used.
+            EvaluationError: No single label, no true box, or scores, a map or a mask that cannot
+                be used.
         """
         sample = prediction.sample
         label = label_of(sample)
         top = _top_classes(prediction.scores, label)
         answer = np.asarray(prediction.boxes(label).xyxy)
-        return score_image(sample, self.protocols, partial(prediction.map, label), answer, top)
+        map_at = partial(prediction.map, label)
+        return score_image(sample, self.protocols, map_at, answer, top, self.fixed_threshold)
 
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
         """Percent by metric name; the whole summary stays in :attr:`summary`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from wsoltool.errors import ConfigError, EvaluationError, did_you_mean
@@ -41,6 +42,25 @@ class Protocol(ABC):
     @abstractmethod
     def targets(self, truth: Truth, size: Size) -> np.ndarray:
         """``(M, 4)`` float64: the true boxes in the frame, in this protocol's convention."""
+
+    def mask(self, truth: Truth, size: Size) -> np.ndarray:
+        """The true mask in the frame: the nearest pixels of its file where sizes differ.
+
+        A nearest pixel is one instance's, another's or ignored, whenever it is picked: this is the
+        benchmark's union of resized instances, and its ignored pixels without them.
+
+        Returns:
+            ``(H, W)`` uint8: 1 object, 0 background, 255 ignored.
+
+        Raises:
+            EvaluationError: The truth has no mask.
+        """
+        if truth.mask is None or truth.mask.ndim != 2 or not truth.mask.size:
+            raise EvaluationError("image without a mask", expected="a mask (H, W)")
+        height, width = self.frame(size)
+        if truth.mask.shape == (height, width):
+            return truth.mask
+        return cv2.resize(truth.mask, (width, height), interpolation=cv2.INTER_NEAREST)
 
     @abstractmethod
     def answers(self, boxes: np.ndarray, size: Size) -> np.ndarray:

@@ -12,6 +12,14 @@ from typing import Any
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.pixel_counts import (
+    ImagePixels,
+    Pixels,
+    pixel_arrays,
+    pixels_from_arrays,
+    select_pixels,
+    stack_pixels,
+)
 from wsoltool.paths import whole_file
 from wsoltool.structures import Size, Truth
 
@@ -35,6 +43,7 @@ class ImageResult:
         part_iou: Best half-open IoU of the extractor's surest box with a part box; NaN without.
         sweeps: Protocol name -> ``(2, T)`` float32, best IoU of the largest region and of all.
         fixed: Protocol name -> best IoU of the extractor's surest box; 0 without a box.
+        pixels: Protocol name -> who answers -> pixels by score; None where the image has no mask.
     """
 
     image_id: str
@@ -46,6 +55,7 @@ class ImageResult:
     part_iou: float
     sweeps: dict[str, np.ndarray]
     fixed: dict[str, float]
+    pixels: dict[str, dict[str, ImagePixels]] | None = None
 
 
 @dataclass(slots=True)
@@ -84,6 +94,7 @@ class LocalizationResults:
         annotated_boxes: N arrays ``(L, 4)`` float32.
         part_iou: ``(N,)`` float32, NaN where an image has no part box.
         curves: Protocol name -> best IoU of the model's boxes, in the order of the protocols.
+        pixels: Protocol name -> who answers -> pixels by score; None where images have no masks.
     """
 
     image_ids: np.ndarray
@@ -94,6 +105,7 @@ class LocalizationResults:
     annotated_boxes: list[np.ndarray]
     part_iou: np.ndarray
     curves: dict[str, BoxCurves] = field(default_factory=dict)
+    pixels: Pixels | None = None
 
     @classmethod
     def stack(
@@ -106,12 +118,13 @@ class LocalizationResults:
             thresholds: Protocol name -> ``(T,)``; gives the order of the protocols.
 
         Raises:
-            EvaluationError: There is no image, or one was evaluated twice.
+            EvaluationError: There is no image, one was evaluated twice, or some have no mask.
         """
         if not items:
             raise EvaluationError("no image was evaluated", expected="at least one prediction")
+        image_ids = [item.image_id for item in items]
         results = cls(
-            image_ids=np.array([item.image_id for item in items], dtype=np.str_),
+            image_ids=np.array(image_ids, dtype=np.str_),
             labels=np.array([item.label for item in items], dtype=np.int64),
             top=_stack_top(items),
             sizes=np.array([item.size for item in items], dtype=np.int64),
@@ -119,6 +132,7 @@ class LocalizationResults:
             annotated_boxes=[item.annotated_boxes for item in items],
             part_iou=np.array([item.part_iou for item in items], dtype=np.float32),
             curves={name: _stack_curves(items, name, grid) for name, grid in thresholds.items()},
+            pixels=stack_pixels(image_ids, [item.pixels for item in items], thresholds),
         )
         results.check_unique()
         return results
@@ -162,6 +176,7 @@ class LocalizationResults:
             annotated_boxes=[self.annotated_boxes[i] for i in kept],
             part_iou=self.part_iou[kept],
             curves={name: curves.select(kept) for name, curves in self.curves.items()},
+            pixels=select_pixels(self.pixels, kept),
         )
 
     def save(self, path: str | Path) -> None:
@@ -184,6 +199,7 @@ class LocalizationResults:
             for part in fields(BoxCurves):
                 if (values := getattr(curves, part.name)) is not None:
                     arrays[f"{protocol}.{part.name}"] = values
+        arrays |= dict(pixel_arrays(self.pixels))
         with whole_file(path) as file:
             np.savez_compressed(file, **arrays)
 
@@ -227,7 +243,8 @@ class LocalizationResults:
             )
             for protocol in arrays["protocols"]
         }
-        return cls(**parts, curves=curves)
+        grids = {name: own.thresholds for name, own in curves.items()}
+        return cls(**parts, curves=curves, pixels=pixels_from_arrays(arrays, grids))
 
 
 def _stack_top(items: Sequence[ImageResult]) -> np.ndarray | None:

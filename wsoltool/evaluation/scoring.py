@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.pixel_counts import count_pixels
 from wsoltool.evaluation.protocols import Protocol
 from wsoltool.evaluation.results import ImageResult
 from wsoltool.functional.boxes import box_iou
@@ -22,32 +23,36 @@ def score_image(
     map_at: MapAt | None,
     fixed: Fixed,
     top: np.ndarray | None = None,
+    pixel_threshold: float | None = None,
 ) -> ImageResult:
-    """Sweep one image's map under every protocol, and score its one box.
+    """Sweep one image's map under every protocol, score its one box, and count a mask's pixels.
 
     Args:
         sample: With one label and its truth.
         protocols: At least one.
-        map_at: Frame to the true class's map ``(H, W)`` in [0, 1]; None: nothing was localised,
-            and no threshold reaches any overlap.
+        map_at: Frame to the true class's map ``(H, W)`` in [0, 1]; None: nothing was localised, so
+            that no threshold reaches any overlap, and every pixel has a score of 0.
         fixed: What figures at a fixed threshold are taken from: boxes ``(N, 4)``, pixels of the
             original image, x1 y1 exclusive, of which the first counts; or a threshold in [0, 1),
             at which each protocol makes its own box, that of the largest region.
-        top: ``(5,)`` int64, the classes with the highest scores, surest first; None without scores.
+        top: ``(n,)`` int64, the classes with the highest scores, surest first; None without scores.
+        pixel_threshold: For the pixels; where ``fixed`` is a threshold, it is that.
 
     Raises:
-        EvaluationError: No single label, no true box, or a map that cannot be used.
+        EvaluationError: No single label, no true box, or a map or a mask that cannot be used.
     """
-    label, truth = label_of(sample), _boxes_of(sample)
-    sweeps, overlaps = {}, {}
+    label, truth = label_of(sample), _truth_of(sample)
+    if not isinstance(fixed, np.ndarray):
+        pixel_threshold = fixed
+    sweeps, overlaps, pixels = {}, {}, {}
     for protocol in protocols:
-        swept, at_threshold = _sweep(protocol, map_at, fixed, truth, sample.size)
-        sweeps[protocol.name] = swept.astype(np.float32)
-        if isinstance(fixed, np.ndarray):
-            own = protocol.answers(fixed[:1], sample.size)
-            targets = protocol.targets(truth, sample.size)
-            at_threshold = float(protocol.best_iou(own, targets).max(initial=0.0))
-        overlaps[protocol.name] = at_threshold
+        name, frame = protocol.name, protocol.frame(sample.size)
+        values = None if map_at is None else map_at(frame)
+        swept, overlaps[name] = _overlaps(protocol, values, fixed, truth, sample.size)
+        sweeps[name] = swept.astype(np.float32)
+        if truth.mask is not None:
+            scores = np.zeros(frame) if values is None else values
+            pixels[name] = count_pixels(protocol, scores, truth, sample.size, pixel_threshold)
     return ImageResult(
         image_id=sample.image_id,
         label=label,
@@ -58,6 +63,7 @@ def score_image(
         part_iou=_part_iou(fixed, truth.part_boxes),
         sweeps=sweeps,
         fixed=overlaps,
+        pixels=pixels or None,
     )
 
 
@@ -78,7 +84,7 @@ def label_of(sample: Sample) -> int:
     return int(sample.label)
 
 
-def _boxes_of(sample: Sample) -> Truth:
+def _truth_of(sample: Sample) -> Truth:
     truth = sample.truth
     if truth is None or not len(truth.boxes) or not len(truth.annotated_boxes):
         raise EvaluationError(
@@ -89,24 +95,32 @@ def _boxes_of(sample: Sample) -> Truth:
     return truth
 
 
-def _sweep(
-    protocol: Protocol, map_at: MapAt | None, fixed: Fixed, truth: Truth, size: Size
+def _overlaps(
+    protocol: Protocol, values: np.ndarray | None, fixed: Fixed, truth: Truth, size: Size
 ) -> tuple[np.ndarray, float]:
-    """``(2, T)`` best IoU of the largest region and of all, and that of the largest at ``fixed``.
-
-    The fixed threshold is swept with the others, for a second sweep would cost as much again.
-    """
-    thresholds = protocol.thresholds
-    if map_at is None:
-        return np.zeros((2, len(thresholds))), 0.0
-    values = map_at(protocol.frame(size))
+    """``(2, T)`` best IoU of the largest region and of all, and that of the fixed box."""
     if isinstance(fixed, np.ndarray):
-        swept = protocol.sweep(values, truth, size)
-        return np.stack([swept["largest"], swept["all"]]), 0.0
-    place = int(np.searchsorted(thresholds, fixed))
-    swept = protocol.sweep(values, truth, size, np.insert(thresholds, place, fixed))
-    both = np.stack([swept["largest"], swept["all"]])
-    return np.delete(both, place, axis=1), float(both[0, place])
+        own, targets = protocol.answers(fixed[:1], size), protocol.targets(truth, size)
+        answer = float(protocol.best_iou(own, targets).max(initial=0.0))
+        return _sweep(protocol, values, protocol.thresholds, truth, size), answer
+    # Swept with the others, for a second sweep would cost as much again.
+    place = int(np.searchsorted(protocol.thresholds, fixed))
+    grid = np.insert(protocol.thresholds, place, fixed)
+    swept = _sweep(protocol, values, grid, truth, size)
+    return np.delete(swept, place, axis=1), float(swept[0, place])
+
+
+def _sweep(
+    protocol: Protocol,
+    values: np.ndarray | None,
+    thresholds: np.ndarray,
+    truth: Truth,
+    size: Size,
+) -> np.ndarray:
+    if values is None:
+        return np.zeros((2, len(thresholds)))
+    swept = protocol.sweep(values, truth, size, thresholds)
+    return np.stack([swept["largest"], swept["all"]])
 
 
 def _part_iou(fixed: Fixed, part_boxes: np.ndarray | None) -> float:

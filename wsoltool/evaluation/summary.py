@@ -13,6 +13,7 @@ otherwise.
 - ``MaxBoxAcc``: GT-known Loc at the best threshold on test.
 - ``MaxBoxAccV2@d``: any of the map's boxes reaches IoU d, at the best threshold on test for that d;
   ``MaxBoxAccV2`` is the mean over d = 0.3, 0.5, 0.7.
+- PxAP, PIoU, mIoU, mLEV where images have masks: :mod:`wsoltool.evaluation.pixel_rows`.
 
 Threshold sources. ``fixed``: the box extractor's own box. ``fullsup``: the threshold that does best
 on the results of train-fullsup. ``test-oracle``: the one that does best on the very images that
@@ -39,6 +40,7 @@ from wsoltool.evaluation.estimates import (
     mean_of,
     one_box_estimates,
 )
+from wsoltool.evaluation.pixel_rows import PIOU, pixel_figures
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.results import TOP, BoxCurves, LocalizationResults
 from wsoltool.functional.bootstrap import Bootstrap
@@ -51,7 +53,7 @@ PART_IOU = "mean IoU (part box)"
 CLASS_METRICS = ("Top-1 Cls", "Top-5 Cls")
 BOX_METRICS = ("GT-known Loc", "Top-1 Loc", "Top-5 Loc", "mean IoU")
 """Of the image's one box; at the fixed threshold unless the key names another."""
-DEFINED_ON_TEST = ("MaxBoxAcc", "MaxBoxAccV2", *(f"MaxBoxAccV2@{iou}" for iou in IOUS))
+DEFINED_ON_TEST = ("MaxBoxAcc", "MaxBoxAccV2", *(f"MaxBoxAccV2@{iou}" for iou in IOUS), PIOU)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ class Row:
         estimate: The model's figure.
         images: How many it was taken over.
         protocol: None for class scores.
-        source: Threshold source; None for class scores.
+        source: Threshold source; None for class scores and PxAP.
         subset: ``all`` or ``small``.
         controls: Control name -> its figure in percent, where it has one.
     """
@@ -154,6 +156,20 @@ def summarize(
             correct = _correct(results.select(mask))
             parts = {who: _select(box, mask) for who, box in boxes.items()}
             rows += _box_rows(protocol, parts, correct, draws[name], name, fixed_threshold)
+            own = results.select(mask)
+            sources = {FIXED: None, **({FULLSUP: fullsup} if fullsup else {}), ORACLE: own}
+            rows += [
+                Row(
+                    figure.name,
+                    figure.estimate,
+                    len(own),
+                    protocol,
+                    figure.source,
+                    name,
+                    figure.controls,
+                )
+                for figure in pixel_figures(protocol, own, sources, fixed_threshold, draws[name])
+            ]
     return Summary(rows, tuple(results.curves), len(results), fixed_threshold, resamples)
 
 

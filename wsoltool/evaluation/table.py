@@ -98,6 +98,8 @@ def _head(protocol: str, rows: list[Row]) -> list[str]:
 def _line(label: str, rows: list[Row]) -> list[str]:
     by_source = {row.source: row for row in rows}
     figures = [_figure(by_source[s]) if s in by_source else "" for s in SOURCES]
+    if None in by_source:
+        figures[0] = _figure(by_source[None])  # has no threshold
     best = by_source.get(ORACLE, rows[-1]).controls
     return [f"  {label}", *figures, *[f"{best[c]:.1f}" if c in best else "" for c in CONTROLS]]
 

@@ -65,7 +65,7 @@ def wsolevaluation_sweeps(
         ShapeError: The map is not ``(H, W)`` or the boxes not ``(M, 4)``.
         EvaluationError: Values outside [0, 1], no box, or a box that is no inclusive pixel box.
     """
-    values = _checked_map(localization_map)
+    values = checked_map(localization_map)
     levels, cuts = grey_levels(values, thresholds)
     masks, inverse = _distinct_masks(levels, cuts)
     largest, every, starts = _contour_boxes(levels, masks)
@@ -94,7 +94,7 @@ def tight_sweeps(
         ShapeError: The map is not ``(H, W)`` or the boxes not ``(M, 4)``.
         EvaluationError: Values outside [0, 1], or no box.
     """
-    values = _checked_map(localization_map)
+    values = checked_map(localization_map)
     masks, inverse = _distinct_masks(values, np.asarray(thresholds, dtype=np.float64))
     largest, every, starts = _tight_boxes(values, masks)
     best = [_best(largest, gt_boxes, False), _best(every, gt_boxes, False)]
@@ -215,7 +215,7 @@ def _starts(counts: list[int]) -> np.ndarray:
     return np.concatenate([[0], np.cumsum(counts)[:-1]])
 
 
-def _checked_map(localization_map: np.ndarray) -> np.ndarray:
+def checked_map(localization_map: np.ndarray) -> np.ndarray:
     values = np.asarray(localization_map, dtype=np.float64)
     if values.ndim != 2 or not values.size:
         raise ShapeError(f"localization map of shape {values.shape}", expected="(H, W), not empty")

@@ -1,0 +1,133 @@
+"""Pixels pooled over images and over resamples of them, at every threshold, and their figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from wsoltool.evaluation.estimates import Estimate
+from wsoltool.evaluation.pixel_counts import PixelCounts
+from wsoltool.functional.bootstrap import BLOCK, Bootstrap, interval
+from wsoltool.functional.pixels import (
+    background_iou,
+    false_share,
+    object_iou,
+    pixel_average_precision,
+)
+
+PIOU, MIOU, MIOU_BACKGROUND = "PIoU", "mIoU", "mIoU (with background)"
+MLEV = "mLEV"
+
+
+class PixelCurves:
+    """The figures of one answer at each of T thresholds, for the images and for each resample.
+
+    Args:
+        counts: Of N images.
+        labels: ``(N,)`` their classes.
+        draws: Resamples of the images, or None.
+    """
+
+    def __init__(
+        self, counts: PixelCounts, labels: np.ndarray, draws: Bootstrap | None = None
+    ) -> None:
+        self.counts, self.draws = counts, draws
+        itself = np.ones((1, len(counts)), dtype=np.uint16)
+        self.pooled = _Pooled(counts, labels, itself)
+        self.resampled = None if draws is None else _Pooled(counts, labels, draws.counts)
+
+    def average_precision(self) -> Estimate:
+        """PxAP."""
+        resampled = None if self.resampled is None else self.resampled.average_precision()
+        return _estimate(float(self.pooled.average_precision()[0]), (), resampled)
+
+    def estimates(self, reference: PixelCurves) -> dict[str, Estimate]:
+        """Figures at thresholds chosen on ``reference``, by each resample anew if that is self."""
+        figures = {name: self._best(name, reference) for name in (PIOU, MIOU, MIOU_BACKGROUND)}
+        figures[MLEV] = self.mean_at(reference, lambda at: false_share(self.counts.at(at))[:, 0])
+        return figures
+
+    def mean_at(self, reference: PixelCurves, values: Callable[[int], np.ndarray]) -> Estimate:
+        """The mean of ``values(column)`` ``(N,)`` at the threshold of mIoU."""
+        column = reference.choice(MIOU)
+        resampled = None
+        if self.draws is not None and self.resampled is not None:
+            if reference is self:
+                columns = self.resampled.curves[MIOU].argmax(axis=1)
+                resampled = self.draws.means_at(values, columns)
+            else:
+                resampled = self.draws.means(values(column))
+            resampled = 100.0 * resampled
+        value = 100.0 * float(np.mean(values(column), dtype=np.float64))
+        return _estimate(value, self._threshold(column), resampled)
+
+    def choice(self, name: str) -> int:
+        """The column of the best threshold, of several the lowest."""
+        return int(self.pooled.curves[name][0].argmax())
+
+    def _best(self, name: str, reference: PixelCurves) -> Estimate:
+        column = reference.choice(name)
+        resampled = None
+        if self.resampled is not None:
+            curves = self.resampled.curves[name]
+            resampled = 100.0 * (curves.max(axis=1) if reference is self else curves[:, column])
+        value = 100.0 * float(self.pooled.curves[name][0, column])
+        return _estimate(value, self._threshold(column), resampled)
+
+    def _threshold(self, column: int) -> tuple[float, ...]:
+        return (float(self.counts.thresholds[column]),)
+
+
+class _Pooled:
+    """Pixels pooled over each of R weighted sets of the same images, and their figures.
+
+    Args:
+        counts: Of N images.
+        labels: ``(N,)`` their classes.
+        weights: ``(R, N)``, how often a set holds an image.
+
+    Attributes:
+        found: ``(R, 2, T + 1)`` float64, pixels of the object and the background at or above each
+            threshold and 1.
+        totals: ``(R, 2)`` float64, all pixels of the object and the background.
+        curves: Metric -> ``(R, T)`` float64.
+    """
+
+    def __init__(self, counts: PixelCounts, labels: np.ndarray, weights: np.ndarray) -> None:
+        sets, columns = len(weights), len(counts.thresholds)
+        self.found = np.zeros((sets, 2, columns + 1))
+        self.totals = np.zeros((sets, 2))
+        class_sums, classes = np.zeros((sets, columns)), np.zeros((sets, 1))
+        for label in np.unique(labels):
+            rows = np.flatnonzero(labels == label)
+            found, totals = counts.found(rows)
+            for start in range(0, sets, BLOCK):
+                block = slice(start, start + BLOCK)
+                own = weights[block, rows].astype(np.float64)
+                # Whole numbers below 2**53: the sums are exact, in whatever order.
+                own_found = (own @ found.reshape(len(rows), -1)).reshape(-1, 2, columns + 1)
+                own_totals = own @ totals
+                self.found[block] += own_found
+                self.totals[block] += own_totals
+                class_sums[block] += object_iou(own_found[..., :-1], own_totals)
+                classes[block] += own.any(axis=1, keepdims=True)
+        swept = self.found[..., :-1]
+        background = background_iou(swept, self.totals)
+        self.curves = {
+            PIOU: object_iou(swept, self.totals),
+            MIOU: class_sums / classes,
+            MIOU_BACKGROUND: (class_sums + background) / (classes + 1),
+        }
+
+    def average_precision(self) -> np.ndarray:
+        """``(R,)`` percent."""
+        pairs = zip(self.found, self.totals[:, 0], strict=True)
+        return np.array([pixel_average_precision(found, objects) for found, objects in pairs])
+
+
+def _estimate(
+    value: float, thresholds: tuple[float, ...], resampled: np.ndarray | None
+) -> Estimate:
+    """A figure in percent; ``resampled`` ``(R,)`` in percent too."""
+    return Estimate(value, thresholds, None if resampled is None else interval(resampled))
