@@ -16,52 +16,24 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.bad_maps import (
+    CONSTANT,
+    EMPTY,
+    MISSING,
+    NOT_2D,
+    NOT_FINITE,
+    NOT_FLOAT,
+    OUT_OF_RANGE,
+    UNREADABLE,
+    BadMap,
+    BadMapError,
+)
 from wsoltool.functional.map_arrays import fit_map
 from wsoltool.structures import Size
 
 SUFFIX = ".npy"
-MISSING, UNREADABLE, NOT_FLOAT, NOT_2D = "missing", "unreadable", "not float", "not 2-D"
-EMPTY, NOT_FINITE, OUT_OF_RANGE, CONSTANT = "empty", "NaN or infinity", "outside [0, 1]", "constant"
-KINDS = (MISSING, UNREADABLE, NOT_FLOAT, NOT_2D, EMPTY, NOT_FINITE, OUT_OF_RANGE, CONSTANT)
-"""Of bad maps, in the order in which they are looked for."""
 FLOATS = (2, 4, 8)  # bytes
 LARGEST = 1e300  # beyond, resizing and scaling overflow
-
-
-@dataclass(frozen=True, slots=True)
-class BadMap:
-    """A map that cannot be scored.
-
-    Attributes:
-        image_id: Whose it is.
-        kind: One of :data:`KINDS`.
-        file: Below the map folder; where the map was expected if it is missing.
-        detail: What exactly is wrong; may be empty.
-    """
-
-    image_id: str
-    kind: str
-    file: str
-    detail: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.kind}: {self.file}" + (f" ({self.detail})" if self.detail else "")
-
-
-class BadMapError(EvaluationError):
-    """A map that cannot be scored; its message is the detail of a :class:`BadMap`.
-
-    Args:
-        what: The detail.
-        kind: One of :data:`KINDS`.
-    """
-
-    def __init__(self, what: str, kind: str) -> None:
-        self.kind = kind
-        super().__init__(what)
-
-    def __reduce__(self) -> tuple:
-        return type(self), (self.what, self.kind)
 
 
 @dataclass(frozen=True, slots=True)
