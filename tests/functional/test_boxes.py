@@ -1,19 +1,15 @@
 from __future__ import annotations
 
-from unittest import mock
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsoltool.errors import EvaluationError, ShapeError
-from wsoltool.functional import boxes as module
 from wsoltool.functional.boxes import (
     box_iou,
     centre_boxes,
     centre_gaussian,
-    component_boxes,
     foreground,
     label_components,
     scale_boxes,
@@ -84,7 +80,7 @@ def test_components_come_largest_first():
     mask[0, 0] = True
     mask[2:4, 2:5] = True
     mask[4, 5] = True  # touches by a corner
-    boxes, areas = component_boxes(mask)
+    _, boxes, areas = label_components(mask)
     assert boxes.tolist() == [[2, 2, 6, 5], [0, 0, 1, 1]]
     assert boxes.dtype == np.float32
     assert areas.tolist() == [7, 1]
@@ -93,7 +89,7 @@ def test_components_come_largest_first():
 def test_equal_components_are_ordered_by_their_corner():
     mask = np.zeros((5, 5), bool)
     mask[4, 0] = mask[0, 4] = mask[0, 0] = mask[2, 2] = True
-    boxes, _ = component_boxes(mask)
+    _, boxes, _ = label_components(mask)
     assert boxes[:, :2].tolist() == [[0, 0], [4, 0], [2, 2], [0, 4]]
 
 
@@ -114,7 +110,6 @@ def slow_components(mask):
         yield len(y), (x.min(), y.min(), x.max() + 1, y.max() + 1)
 
 
-@pytest.mark.parametrize("many", [-1, 10**6], ids=["by pixels", "by borders"])
 @settings(max_examples=150, deadline=None)
 @given(
     st.integers(1, 14),
@@ -122,10 +117,9 @@ def slow_components(mask):
     st.floats(0.1, 0.95),
     st.integers(0, 2**32 - 1),
 )
-def test_components_equal_the_slow_ones(many, height, width, density, seed):
+def test_components_equal_the_slow_ones(height, width, density, seed):
     mask = np.random.default_rng(seed).random((height, width)) < density
-    with mock.patch.multiple(module, MANY_BORDERS=many, MANY_EDGES=many):
-        boxes, areas = component_boxes(mask)
+    _, boxes, areas = label_components(mask)
     found = [(area, tuple(box)) for box, area in zip(boxes, areas, strict=True)]
     assert sorted(found) == sorted(slow_components(mask))
     assert (np.diff(areas) <= 0).all()
@@ -145,7 +139,7 @@ def test_labels_follow_the_order_and_holes_give_no_box():
 
 
 def test_an_empty_mask_has_no_component():
-    boxes, areas = component_boxes(np.zeros((3, 4), bool))
+    _, boxes, areas = label_components(np.zeros((3, 4), bool))
     assert boxes.shape == (0, 4)
     assert areas.shape == (0,)
 
@@ -153,13 +147,13 @@ def test_an_empty_mask_has_no_component():
 def test_a_strided_mask_is_read_as_it_looks():
     mask = np.zeros((4, 8), bool)
     mask[:, 2] = True
-    assert component_boxes(mask[:, ::2])[0].tolist() == [[1, 0, 2, 4]]
+    assert label_components(mask[:, ::2])[1].tolist() == [[1, 0, 2, 4]]
 
 
 @pytest.mark.parametrize("mask", [np.zeros(3, bool), np.zeros((0, 3), bool)])
 def test_components_refuse_what_is_no_mask(mask):
     with pytest.raises(ShapeError, match="mask of shape"):
-        component_boxes(mask)
+        label_components(mask)
 
 
 def test_scaling_lands_on_whole_pixels():

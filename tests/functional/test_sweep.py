@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsoltool.errors import EvaluationError, ShapeError
-from wsoltool.functional.boxes import box_iou
+from wsoltool.functional import sweep as sweep_module
+from wsoltool.functional.boxes import box_iou, label_components
 from wsoltool.functional.sweep import (
     KINDS,
     THRESHOLDS,
@@ -133,6 +134,102 @@ def test_tight_sweep_equals_the_slow_one(case, kind):
     np.testing.assert_array_equal(tight_sweep(values, boxes, kind, COARSE), expected)
 
 
+def smooth(random, height, width):
+    """Bumps, dents in them and noise, enlarged from a coarse grid as a CAM is."""
+    cells = random.random((5, 6)) ** 2
+    values = cv2.resize(cells, (width, height), interpolation=cv2.INTER_CUBIC)
+    values -= values.min()
+    return values / values.max()
+
+
+MAPS = {
+    "noise": lambda random, height, width: random.random((height, width)),
+    "few values": lambda random, height, width: random.integers(0, 4, (height, width)) / 3,
+    "smooth": smooth,
+    "dark": lambda random, height, width: 0.03 * smooth(random, height, width),
+    "noisy bumps": lambda random, height, width: (
+        0.9 * smooth(random, height, width) + 0.1 * random.random((height, width))
+    ),
+    "rings": lambda random, height, width: np.abs(
+        np.sin(np.hypot(*np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]) * 9)
+    ),
+    "plateaus": lambda random, height, width: np.round(smooth(random, height, width) * 6) / 6,
+    "a flat frame": lambda random, height, width: np.pad(
+        random.random((height - 6, width - 6)), 3, constant_values=0.5
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MAPS)
+@pytest.mark.parametrize(("height", "width"), [(41, 30), (7, 90), (64, 64)])
+def test_sweeps_of_larger_maps_equal_the_slow_ones(name, height, width):
+    random = np.random.default_rng(height)
+    values = MAPS[name](random, height, width)
+    corners = np.sort(random.integers(0, [[width], [height]], (3, 2, 2)), axis=2)
+    boxes = corners.transpose(0, 2, 1).reshape(3, 4)
+    thresholds = np.unique(np.concatenate([THRESHOLDS[::97], values.ravel()[::131]]))
+    thresholds = thresholds[thresholds < 1]
+    half_open = boxes + np.array([0, 0, 1, 1])
+    contours = wsolevaluation_sweeps(values, boxes, thresholds)
+    components = tight_sweeps(values, half_open, thresholds)
+    for kind in KINDS:
+        expected = [slow_wsolevaluation(values, boxes, kind, t) for t in thresholds]
+        np.testing.assert_array_equal(contours[kind], expected)
+        expected = [component_sweep(values, half_open, kind, t) for t in thresholds]
+        np.testing.assert_array_equal(components[kind], expected)
+
+
+def component_sweep(values, gt_boxes, kind, threshold):
+    """:func:`slow_tight` with OpenCV's components, for maps that are not tiny."""
+    _, boxes, _ = label_components(values > threshold)
+    if kind == "largest":
+        boxes = boxes[:1]
+    return box_iou(boxes, gt_boxes).max(initial=0.0)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (1, 9), (9, 1), (2, 2), (1, 2)])
+def test_sweeps_of_the_smallest_maps_equal_the_slow_ones(shape):
+    for seed in range(5):
+        values = np.random.default_rng(seed).random(shape)
+        boxes = np.array([[0, 0, max(shape[1] - 2, 0), shape[0] - 1]])
+        half_open = boxes + np.array([0, 0, 1, 1])
+        for kind in KINDS:
+            expected = [slow_wsolevaluation(values, boxes, kind, t) for t in COARSE]
+            np.testing.assert_array_equal(
+                wsolevaluation_sweep(values, boxes, kind, COARSE), expected
+            )
+            expected = [slow_tight(values, half_open, kind, t) for t in COARSE]
+            found = tight_sweep(values, half_open, kind, COARSE)
+            np.testing.assert_array_equal(found, expected)
+
+
+def test_one_kind_alone_equals_both_at_once():
+    values = MAPS["noisy bumps"](np.random.default_rng(1), 50, 40)
+    for one, both in ((wsolevaluation_sweep, wsolevaluation_sweeps), (tight_sweep, tight_sweeps)):
+        for kind in KINDS:
+            boxes = [[5, 6, 30, 40]]
+            np.testing.assert_array_equal(one(values, boxes, kind), both(values, boxes)[kind])
+
+
+def test_sizes_are_added_up_in_several_passes_when_there_are_many_regions(monkeypatch):
+    values = np.random.default_rng(0).random((40, 40))
+    boxes = np.array([[5, 6, 30, 30]])
+    whole = tight_sweeps(values, boxes), wsolevaluation_sweeps(values, boxes)
+    monkeypatch.setattr(sweep_module, "ADDITIONS", 2000)
+    parts = tight_sweeps(values, boxes), wsolevaluation_sweeps(values, boxes)
+    for one, other in zip(whole, parts, strict=True):
+        np.testing.assert_array_equal(one["largest"], other["largest"])
+
+
+def test_the_map_and_the_boxes_are_left_as_they_are():
+    values = MAPS["rings"](None, 30, 30)
+    before, boxes = values.copy(), np.array([[1, 2, 9, 9]])
+    wsolevaluation_sweeps(values, boxes)
+    tight_sweeps(values, boxes)
+    np.testing.assert_array_equal(values, before)
+    assert boxes.tolist() == [[1, 2, 9, 9]]
+
+
 @settings(max_examples=60, deadline=None)
 @given(cases())
 def test_all_boxes_are_never_worse_than_the_largest(case):
@@ -166,6 +263,15 @@ def test_the_hole_of_a_ring_has_a_box_in_wsolevaluation():
     assert wsolevaluation_sweep(ring(), outer, "all").tolist() == [1.0] * 1000
     assert wsolevaluation_sweep(ring(), hole, "all").tolist() == [1.0] * 1000
     np.testing.assert_allclose(wsolevaluation_sweep(ring(), hole, "largest"), 64 / 196)
+
+
+def test_an_island_in_a_hole_has_a_box_though_the_hole_is_filled_for_the_largest():
+    values = ring() / 2
+    values[6:8, 6:8] = 1  # brighter than the ring, whose hole is pixels 5 to 9
+    assert wsolevaluation_sweep(values, [[6, 6, 8, 8]], "all").tolist() == [1.0] * 1000
+    largest = wsolevaluation_sweep(values, [[2, 2, 15, 15]], "largest")
+    assert (largest[:400] == 1).all()
+    assert (largest[600:] == 9 / 196).all()
 
 
 def test_the_hole_of_a_ring_has_no_box_in_tight():
@@ -229,12 +335,20 @@ def test_float32_maps_are_compared_in_float64():
         (np.zeros((2, 2)), np.zeros((0, 4)), "all", EvaluationError, "no true box"),
         (np.zeros((2, 2)), [[0, 0, 1]], "all", ShapeError, "(1, 3)"),
         (np.zeros((2, 2)), [[0, 0, 1, 1]], "larges", EvaluationError, "'largest'"),
+        (np.full((2, 2), np.inf), [[0, 0, 1, 1]], "all", EvaluationError, "inf"),
     ],
 )
 def test_refused_input(sweep, values, boxes, kind, error, says):
     with pytest.raises(error) as caught:
         sweep(values, boxes, kind)
     assert says in str(caught.value)
+
+
+@pytest.mark.parametrize("thresholds", [[1.0], [-0.1], [np.nan], [[0.1]]])
+@pytest.mark.parametrize("sweep", [wsolevaluation_sweeps, tight_sweeps])
+def test_refused_thresholds(sweep, thresholds):
+    with pytest.raises(EvaluationError, match="thresholds"):
+        sweep(np.ones((2, 2)), [[0, 0, 1, 1]], np.array(thresholds))
 
 
 def test_box_accuracy_by_hand():

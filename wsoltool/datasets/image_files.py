@@ -13,6 +13,7 @@ from wsoltool.datasets.records import Records, check_box_convention, half_open
 from wsoltool.errors import DataError
 from wsoltool.structures import Size, Truth
 
+
 class ImageFiles(LocalizationDataset):
     """Image files below a folder, each with its record.
 

@@ -6,17 +6,12 @@ have fractional corners. Sizes are (height, width).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import cv2
 import numpy as np
 
 from wsoltool.errors import EvaluationError, ShapeError
 
 Size = tuple[int, int]
-
-MANY_BORDERS, MANY_EDGES = 64, 8
-"""With more borders, or more changes along a row, labelling pixels is faster than following."""
 
 
 def box_iou(a: np.ndarray, b: np.ndarray, inclusive: bool = False) -> np.ndarray:
@@ -106,74 +101,19 @@ def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
 
     Raises:
         ShapeError: ``mask`` is not a non-empty ``(H, W)`` array.
-    """
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(_as_binary(mask), connectivity=8)
-    boxes, areas = corners(stats[1:]), stats[1:, 4].astype(np.int64)
-    order = size_order(boxes, areas)
-    ranks = np.zeros(len(stats), dtype=np.int32)
-    ranks[order + 1] = np.arange(1, len(order) + 1)
-    return ranks[labels], boxes[order].astype(np.float32), areas[order]
-
-
-def component_boxes(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """``(N, 4)`` float32 boxes and ``(N,)`` int64 pixel counts of :func:`label_components`.
 
     Example:
-        >>> boxes, areas = component_boxes(np.array([[1, 0, 1], [1, 0, 0]], bool))
+        >>> labels, boxes, areas = label_components(np.array([[1, 0, 1], [1, 0, 0]], bool))
         >>> boxes.tolist(), areas.tolist()
         ([[0.0, 0.0, 1.0, 2.0], [2.0, 0.0, 3.0, 1.0]], [2, 1])
     """
-    table = component_table(_as_binary(mask))
-    boxes, areas = corners(table), table[:, 4].astype(np.int64)
-    order = size_order(boxes, areas)
-    return boxes[order].astype(np.float32), areas[order]
-
-
-def component_table(binary: np.ndarray) -> np.ndarray:
-    """``(N, 5)`` int32 x, y, width, height, pixel count of 8-connected components, unordered.
-
-    Few components are measured along their borders, which costs a tenth of labelling every pixel;
-    the counts are exact either way.
-
-    Args:
-        binary: ``(H, W)`` uint8, foreground not 0.
-    """
-    edges = np.count_nonzero(binary[:, 1:] != binary[:, :-1])
-    if edges > MANY_EDGES * len(binary):
-        return _from_labels(binary)
-    borders, hierarchy = cv2.findContours(binary, cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    if len(borders) > MANY_BORDERS:
-        return _from_labels(binary)
-    if not len(borders):
-        return np.zeros((0, 5), dtype=np.int32)
-    return _from_borders(borders, hierarchy[0, :, 3].tolist())
-
-
-def _from_labels(binary: np.ndarray) -> np.ndarray:
-    return cv2.connectedComponentsWithStats(binary, connectivity=8)[2][1:]
-
-
-def _from_borders(borders: Sequence[np.ndarray], parents: list[int]) -> np.ndarray:
-    """Measure components by Pick's theorem, for polygons through pixel centres.
-
-    With A the polygon's area and B its steps from pixel to pixel, an outer border encloses
-    A + B/2 + 1 pixels, itself included, and the border of a hole A - B/2 + 1, itself excluded.
-    """
-    counts = dict.fromkeys((i for i, parent in enumerate(parents) if parent < 0), 0.0)
-    for index, (border, parent) in enumerate(zip(borders, parents, strict=True)):
-        area, steps = cv2.contourArea(border), len(border)
-        if parent < 0:
-            counts[index] += area + (steps if steps > 1 else 0) / 2 + 1
-        else:
-            counts[parent] -= area - steps / 2 + 1
-    rows = [(*cv2.boundingRect(borders[i]), round(count)) for i, count in counts.items()]
-    return np.array(rows, dtype=np.int32)
-
-
-def corners(table: np.ndarray) -> np.ndarray:
-    """``(N, 4)`` int64 xyxy, x1 y1 exclusive, of ``(N, 4 or more)`` x, y, width, height."""
-    xywh = table[:, :4].astype(np.int64)
-    return np.concatenate([xywh[:, :2], xywh[:, :2] + xywh[:, 2:]], axis=1)
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(_as_binary(mask), connectivity=8)
+    starts, sides, areas = stats[1:, :2], stats[1:, 2:4], stats[1:, 4].astype(np.int64)
+    boxes = np.concatenate([starts, starts + sides], axis=1)
+    order = _size_order(boxes, areas)
+    ranks = np.zeros(len(stats), dtype=np.int32)
+    ranks[order + 1] = np.arange(1, len(order) + 1)
+    return ranks[labels], boxes[order].astype(np.float32), areas[order]
 
 
 def _as_binary(mask: np.ndarray) -> np.ndarray:
@@ -183,10 +123,9 @@ def _as_binary(mask: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(mask, dtype=bool).view(np.uint8)
 
 
-def size_order(boxes: np.ndarray, areas: np.ndarray, groups: np.ndarray | int = 0) -> np.ndarray:
-    """``(N,)`` indices: by group, then largest area first, equal ones by y0, x0, y1, x1."""
-    groups = np.broadcast_to(groups, len(boxes))
-    return np.lexsort((boxes[:, 2], boxes[:, 3], boxes[:, 0], boxes[:, 1], -areas, groups))
+def _size_order(boxes: np.ndarray, areas: np.ndarray) -> np.ndarray:
+    """``(N,)`` indices: largest area first, equal ones by y0, x0, y1, x1."""
+    return np.lexsort((boxes[:, 2], boxes[:, 3], boxes[:, 0], boxes[:, 1], -areas))
 
 
 def whole_box(size: Size) -> np.ndarray:
