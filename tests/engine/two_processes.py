@@ -21,6 +21,7 @@ from wsoltool.config import load_config
 from wsoltool.engine.distributed import join_group, wrapper_settings
 from wsoltool.engine.scoring import score_checkpoint
 from wsoltool.engine.training import training_runner
+from wsoltool.evaluation.table import report
 from wsoltool.models.builder import build_localizer
 from wsoltool.structures import Sample, Samples
 
@@ -37,12 +38,12 @@ SETTINGS = {
     "val_dataloader.batch_size": 4,
     "test_dataloader.dataset.image_size": 32,
     "test_dataloader.num_workers": 0,
-    "test_dataloader.batch_size": 2,
     "train_cfg.max_epochs": 1,
     "param_scheduler": [],
     "evaluation.resamples": 20,
 }
-SIZES = (10, 11, 1)
+BATCHES = {10: 2, 11: 1, 1: 2}
+"""Batch size by size of the test set; a map's last bits may depend on what it is batched with."""
 
 
 def step(folder: Path) -> None:
@@ -85,14 +86,16 @@ def train(folder: Path) -> None:
 
 def test(folder: Path) -> None:
     """Scores of the saved network on test sets that two processes divide, and do not."""
-    for size in SIZES:
+    for size, batch_size in BATCHES.items():
         options = {**SETTINGS, "test_dataloader.dataset.length": size}
+        for loader in ("val_dataloader", "test_dataloader"):
+            options[f"{loader}.batch_size"] = batch_size
         config = load_config("cam/cam_small_creatures.py", options)
         scoring = score_checkpoint(config, folder / "model.pth", folder, LAUNCHER)
         if get_rank() == 0:
             found = scoring.results
             content = {
-                "metrics": scoring.summary.metrics(),
+                "report": report(scoring.summary),
                 "images": [str(name) for name in found.image_ids],
                 "chosen_on": len(scoring.runner.val_dataloader.dataset),
             }

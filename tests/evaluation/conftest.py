@@ -70,3 +70,18 @@ def four():
         make_prediction("c", box=(0, 0, 10, 8), scores=(0.2, 0.8)),
         make_prediction("d", lit=(7, 7, 9, 9)),
     ]
+
+
+@pytest.fixture
+def mask_boxes():
+    """A function that gives each prediction a mask: all of its true box."""
+
+    def apply(predictions):
+        for prediction in predictions:
+            mask = np.zeros(prediction.sample.size, np.uint8)
+            x0, y0, x1, y1 = prediction.sample.truth.boxes[0].astype(int)
+            mask[y0:y1, x0:x1] = 1
+            prediction.sample.truth.mask = mask
+        return predictions
+
+    return apply

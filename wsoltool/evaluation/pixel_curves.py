@@ -18,6 +18,8 @@ from wsoltool.functional.pixels import (
 
 PIOU, MIOU, MIOU_BACKGROUND = "PIoU", "mIoU", "mIoU (with background)"
 MLEV = "mLEV"
+IMAGES = 1000
+"""Images whose pixels are cumulated at once; bounds the memory at some 40 MB."""
 
 
 class PixelCurves:
@@ -95,23 +97,19 @@ class _Pooled:
     """
 
     def __init__(self, counts: PixelCounts, labels: np.ndarray, weights: np.ndarray) -> None:
-        sets, columns = len(weights), len(counts.thresholds)
-        self.found = np.zeros((sets, 2, columns + 1))
-        self.totals = np.zeros((sets, 2))
-        class_sums, classes = np.zeros((sets, columns)), np.zeros((sets, 1))
-        for label in np.unique(labels):
-            rows = np.flatnonzero(labels == label)
-            found, totals = counts.found(rows)
-            for start in range(0, sets, BLOCK):
-                block = slice(start, start + BLOCK)
-                own = weights[block, rows].astype(np.float64)
-                # Whole numbers below 2**53: the sums are exact, in whatever order.
-                own_found = (own @ found.reshape(len(rows), -1)).reshape(-1, 2, columns + 1)
-                own_totals = own @ totals
-                self.found[block] += own_found
-                self.totals[block] += own_totals
-                class_sums[block] += object_iou(own_found[..., :-1], own_totals)
-                classes[block] += own.any(axis=1, keepdims=True)
+        columns = len(counts.thresholds)
+        self.found = np.zeros((len(weights), 2, columns + 1))
+        self.totals = np.zeros((len(weights), 2))
+        class_sums, classes = np.zeros((len(weights), columns)), np.zeros((len(weights), 1))
+        members = [np.flatnonzero(labels == label) for label in np.unique(labels)]
+        for start in range(0, len(weights), BLOCK):
+            block = slice(start, start + BLOCK)
+            for rows in members:
+                found, totals = _pool(counts, rows, weights[block, rows])
+                self.found[block] += found
+                self.totals[block] += totals
+                class_sums[block] += object_iou(found[..., :-1], totals)
+                classes[block] += weights[block, rows].any(axis=1, keepdims=True)
         swept = self.found[..., :-1]
         background = background_iou(swept, self.totals)
         self.curves = {
@@ -124,6 +122,26 @@ class _Pooled:
         """``(R,)`` percent."""
         pairs = zip(self.found, self.totals[:, 0], strict=True)
         return np.array([pixel_average_precision(found, objects) for found, objects in pairs])
+
+
+def _pool(
+    counts: PixelCounts, rows: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Sum the pixels of the n images at ``rows`` with ``(R, n)`` weights.
+
+    Returns:
+        ``(R, 2, T + 1)`` and ``(R, 2)`` float64; sums of whole numbers below 2**53, exact in
+        whatever order.
+    """
+    often = weights.astype(np.float64)
+    found = np.zeros((len(often), 2 * (len(counts.thresholds) + 1)))
+    totals = np.zeros((len(often), 2))
+    for start in range(0, len(rows), IMAGES):
+        part = slice(start, start + IMAGES)
+        own_found, own_totals = counts.found(rows[part])
+        found += often[:, part] @ own_found.reshape(len(own_found), -1)
+        totals += often[:, part] @ own_totals
+    return found.reshape(len(often), 2, -1), totals
 
 
 def _estimate(

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from wsoltool.evaluation.controls import CONTROLS
+from wsoltool.evaluation.pixel_rows import PXAP
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.summary import (
     ALL,
@@ -67,6 +68,11 @@ def caption(summary: Summary, fixed: str = EXTRACTORS_OWN) -> str:
     ]
     if any(row.name == "Top-1 Loc" for row in summary.rows):
         lines.append("Top-1 Loc: the class is right and the box of its map fits.")
+    if any(row.name == PXAP for row in summary.rows):
+        lines.append(
+            "PxAP, PIoU, mIoU, mLEV: of the true class's map against the masks, pixel by pixel; "
+            "mLEV counts what is wrong, lower is better."
+        )
     small = {r.images for r in summary.rows if r.subset == SMALL and r.name == "GT-known Loc"}
     if small:
         share = f"{100 * SMALL_SHARE:.0f} %"
@@ -99,7 +105,7 @@ def _line(label: str, rows: list[Row]) -> list[str]:
     by_source = {row.source: row for row in rows}
     figures = [_figure(by_source[s]) if s in by_source else "" for s in SOURCES]
     if None in by_source:
-        figures[0] = _figure(by_source[None])  # has no threshold
+        figures[0] = _figure(by_source[None])  # PxAP needs no threshold
     best = by_source.get(ORACLE, rows[-1]).controls
     return [f"  {label}", *figures, *[f"{best[c]:.1f}" if c in best else "" for c in CONTROLS]]
 
