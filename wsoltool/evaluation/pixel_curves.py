@@ -8,7 +8,7 @@ import numpy as np
 
 from wsoltool.evaluation.estimates import Estimate
 from wsoltool.evaluation.pixel_counts import PixelCounts
-from wsoltool.functional.bootstrap import BLOCK, Bootstrap, interval
+from wsoltool.functional.bootstrap import BLOCK, Bootstrap
 from wsoltool.functional.pixels import (
     background_iou,
     false_share,
@@ -42,7 +42,7 @@ class PixelCurves:
     def average_precision(self) -> Estimate:
         """PxAP."""
         resampled = None if self.resampled is None else self.resampled.average_precision()
-        return _estimate(float(self.pooled.average_precision()[0]), (), resampled)
+        return Estimate(float(self.pooled.average_precision()[0]), (), resampled)
 
     def estimates(self, reference: PixelCurves) -> dict[str, Estimate]:
         """Figures at thresholds chosen on ``reference``, by each resample anew if that is self."""
@@ -62,7 +62,7 @@ class PixelCurves:
                 resampled = self.draws.means(values(column))
             resampled = 100.0 * resampled
         value = 100.0 * float(np.mean(values(column), dtype=np.float64))
-        return _estimate(value, self._threshold(column), resampled)
+        return Estimate(value, self._threshold(column), resampled)
 
     def choice(self, name: str) -> int:
         """The column of the best threshold, of several the lowest."""
@@ -75,7 +75,7 @@ class PixelCurves:
             curves = self.resampled.curves[name]
             resampled = 100.0 * (curves.max(axis=1) if reference is self else curves[:, column])
         value = 100.0 * float(self.pooled.curves[name][0, column])
-        return _estimate(value, self._threshold(column), resampled)
+        return Estimate(value, self._threshold(column), resampled)
 
     def _threshold(self, column: int) -> tuple[float, ...]:
         return (float(self.counts.thresholds[column]),)
@@ -142,10 +142,3 @@ def _pool(
         found += often[:, part] @ own_found.reshape(len(own_found), -1)
         totals += often[:, part] @ own_totals
     return found.reshape(len(often), 2, -1), totals
-
-
-def _estimate(
-    value: float, thresholds: tuple[float, ...], resampled: np.ndarray | None
-) -> Estimate:
-    """A figure in percent; ``resampled`` ``(R,)`` in percent too."""
-    return Estimate(value, thresholds, None if resampled is None else interval(resampled))
