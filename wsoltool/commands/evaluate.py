@@ -42,9 +42,9 @@ def run(arguments: argparse.Namespace) -> None:
     console.print(metrics_table(outcome.summary, fixed, _notes(request, outcome)))
     if figures_file:
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, entries)
-        console.print(f"figures: {figures_file}")
+        print(f"figures: {figures_file}")
     images, seconds = outcome.bad.images, outcome.seconds
-    console.print(f"{images} images in {seconds:.1f} s: {images / seconds:.0f} images/s")
+    print(f"{images} images in {seconds:.1f} s: {images / seconds:.0f} images/s")
 
 
 def _request(arguments: argparse.Namespace) -> MapRequest:
@@ -56,7 +56,7 @@ def _request(arguments: argparse.Namespace) -> MapRequest:
         threshold=arguments.threshold,
         interpolation=arguments.interpolation,
         normalise=arguments.normalise,
-        miss=arguments.bad_maps == "miss",
+        bad_maps=arguments.bad_maps,
         box_convention=arguments.box_convention,
     )
     return MapRequest(
@@ -67,7 +67,6 @@ def _request(arguments: argparse.Namespace) -> MapRequest:
         scores=arguments.scores,
         fullsup=arguments.fullsup,
         rules=rules,
-        bad_maps=arguments.bad_maps,
         workers=default_workers() if arguments.workers is None else arguments.workers,
         resamples=arguments.resamples,
     )

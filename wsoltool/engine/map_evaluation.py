@@ -40,7 +40,6 @@ class MapRequest:
         scores: File of class rankings, see :mod:`wsoltool.evaluation.ranking`.
         fullsup: Figures of an earlier evaluation of train-fullsup, to choose thresholds on.
         rules: How maps are read and scored.
-        bad_maps: A key of :data:`wsoltool.evaluation.bad_maps.POLICIES`.
         workers: Threads; 0: none beside the caller's.
         resamples: Of the bootstrap; 0 for no intervals.
     """
@@ -52,7 +51,6 @@ class MapRequest:
     scores: Path | None = None
     fullsup: Path | None = None
     rules: MapRules = field(default_factory=MapRules)
-    bad_maps: str = "error"
     workers: int = 0
     resamples: int = 1000
 
@@ -97,15 +95,15 @@ def evaluate_maps(
     fullsup = None if request.fullsup is None else _read_fullsup(request.fullsup, request.rules)
     folder = find_maps(request.maps, records.ids)
     missing = folder.missing(records.ids)
-    bad = BadMaps(request.maps, len(records), request.bad_maps, missing)
+    bad = BadMaps(request.maps, len(records), request.rules.bad_maps, missing)
     evaluation = MapEvaluation(None, None, fullsup, bad, folder.extra)
-    if missing and (request.bad_maps == "error" or len(missing) == len(records)):
+    if missing and (bad.policy == "error" or len(missing) == len(records)):
         return evaluation
     start = time.perf_counter()
     scorer = MapScorer(records, folder, request.rules, ranking)
     items = _pass(scorer, request, bad, watch)
     evaluation.seconds = time.perf_counter() - start
-    if not (bad.maps and request.bad_maps == "error") and len(bad) < len(records):
+    if not (bad.maps and bad.policy == "error") and len(bad) < len(records):
         evaluation.results = _stack(items, request.rules)
         evaluation.summary = summarize(
             evaluation.results, fullsup, request.rules.threshold, request.resamples
@@ -121,7 +119,7 @@ def _pass(scorer: MapScorer, request: MapRequest, bad: BadMaps, watch: Watch) ->
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # the workers share the cores already
     try:
-        outcomes = score_maps(scorer, request.workers, stop_at_bad=request.bad_maps == "error")
+        outcomes = score_maps(scorer, request.workers)
         for result, bad_map in watch(outcomes, len(scorer.records)):
             items += [] if result is None else [result]
             bad.maps += [] if bad_map is None else [bad_map]
@@ -148,11 +146,11 @@ def _check_options(request: MapRequest) -> None:
     get_protocols(rules.protocols)
     check_interpolation(rules.interpolation)
     check_box_convention(rules.box_convention)
-    if request.bad_maps not in POLICIES or rules.miss != (request.bad_maps == "miss"):
+    if rules.bad_maps not in POLICIES:
         raise ConfigError(
-            f"unknown policy {request.bad_maps!r} for bad maps",
+            f"unknown policy {rules.bad_maps!r} for bad maps",
             expected="one of " + ", ".join(POLICIES),
-            hint=did_you_mean(str(request.bad_maps), POLICIES),
+            hint=did_you_mean(str(rules.bad_maps), POLICIES),
         )
     for option in ("maps", "metadata", "masks", "images"):
         folder = getattr(request, option)

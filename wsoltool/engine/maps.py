@@ -33,7 +33,7 @@ class MapRules:
         threshold: Of the fixed figures, in [0, 1).
         interpolation: ``bilinear`` or ``bicubic``.
         normalise: Min-max after resizing; otherwise values must lie in [0, 1].
-        miss: Whether an image with a bad map counts as localised by nothing.
+        bad_maps: A key of :data:`wsoltool.evaluation.bad_maps.POLICIES`.
         box_convention: Of the annotation.
     """
 
@@ -41,7 +41,7 @@ class MapRules:
     threshold: float = 0.2
     interpolation: str = "bilinear"
     normalise: bool = False
-    miss: bool = False
+    bad_maps: str = "error"
     box_convention: str = "exclusive"
 
 
@@ -79,7 +79,7 @@ class MapScorer:
                 map_at = self._map_at(index, check_only)
             except BadMapError as error:
                 bad = BadMap(image_id, error.kind, file or image_id + SUFFIX, error.what)
-                missed = self.rules.miss and not check_only
+                missed = self.rules.bad_maps == "miss"
                 return (self._result(index, None) if missed else None), bad
             return (None if check_only else self._result(index, map_at)), None
         except WsolError as error:
@@ -128,20 +128,22 @@ class MapScorer:
         return Truth(half_open(written, self.rules.box_convention), written)
 
 
-def score_maps(scorer: MapScorer, workers: int, stop_at_bad: bool) -> Iterator[Outcome]:
+def score_maps(scorer: MapScorer, workers: int) -> Iterator[Outcome]:
     """Every image's outcome, in the order of the images, whatever the number of workers.
+
+    Where a bad map leaves no figures, the maps after it are checked but no longer scored.
 
     Args:
         scorer: What to score.
-        workers: How many work beside this process; 0: none does.
-        stop_at_bad: After the first bad map the others are checked but no longer scored.
+        workers: Threads; 0: the caller's alone.
     """
     found_bad = False
 
     def tasks() -> Iterator[tuple[range, bool]]:
         total = len(scorer.records)
         for start in range(0, total, CHUNK):
-            yield range(start, min(start + CHUNK, total)), stop_at_bad and found_bad
+            check_only = found_bad and scorer.rules.bad_maps == "error"
+            yield range(start, min(start + CHUNK, total)), check_only
 
     for outcomes in _ordered(scorer, tasks(), workers):
         for outcome in outcomes:

@@ -187,6 +187,6 @@ def _read_array(path: Path) -> np.ndarray:
             return np.lib.format.read_array(file, allow_pickle=False)
     except OSError as error:
         raise BadMapError(error.strerror or str(error), UNREADABLE) from error
-    except (ValueError, TypeError, EOFError, MemoryError, OverflowError) as error:
+    except Exception as error:  # the header is read as Python, whose parser may raise anything
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise BadMapError(reason, UNREADABLE) from error

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from wsoltool.evaluation.controls import CONTROLS
@@ -44,7 +45,7 @@ def metrics_table(
     """
     table = Table(
         title=f"Localization of {summary.images} images, percent (95 % interval)",
-        caption="\n".join([caption(summary, fixed), *notes]),
+        caption=escape("\n".join([caption(summary, fixed), *notes])),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
