@@ -74,35 +74,6 @@ def test_the_caption_explains_protocols_and_subset(summary):
     assert "Top-1 Loc: the class is right" in text
 
 
-@pytest.fixture
-def masked(four, mask_boxes):
-    metric = LocalizationMetric(["tight"], fixed_threshold=0.2, resamples=20)
-    metric.process(None, mask_boxes(four))
-    metric.evaluate(4)
-    return metric.summary
-
-
-def test_pixels_stand_below_the_boxes(masked):
-    console = Console(file=io.StringIO(), width=106)
-    console.print(metrics_table(masked))
-    printed = console.file.getvalue()
-    assert "…" not in printed
-    # One figure without threshold, and the whole image's and the Gaussian's.
-    pxap = cells_of(printed, "   PxAP ")
-    assert len(pxap) == 4
-    assert pxap[2] == "32.0"
-    assert len(cells_of(printed, "   mIoU ", "78.8 (")) == 5
-    assert len(cells_of(printed, "   mLEV (box)")) == 3
-    assert printed.index("MaxBoxAcc ") < printed.index("PxAP") < printed.index("(small)", 1500)
-    assert "PxAP (small)" not in printed
-    assert "lower is better" in caption(masked)
-
-
-def test_without_masks_nothing_speaks_of_pixels(summary, printed):
-    assert "PxAP" not in printed
-    assert "mLEV" not in caption(summary)
-
-
 def test_small_objects_have_the_headline_rows_alone(printed):
     assert "GT-known Loc (small)" in printed
     assert "MaxBoxAccV2@0.3 (small)" not in printed
@@ -161,3 +132,32 @@ def test_without_class_scores_the_table_begins_with_the_protocols(four):
     console.print(metrics_table(summary))
     assert "Top-1" not in console.file.getvalue()
     assert "the 3 images whose object covers less" in caption(summary)
+
+
+@pytest.fixture
+def masked(four, mask_boxes):
+    metric = LocalizationMetric(["tight"], fixed_threshold=0.2, resamples=20)
+    metric.process(None, mask_boxes(four))
+    metric.evaluate(4)
+    return metric.summary
+
+
+def test_pixels_stand_below_the_boxes(masked):
+    console = Console(file=io.StringIO(), width=106)
+    console.print(metrics_table(masked))
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    # One figure without threshold, and the whole image's and the Gaussian's.
+    pxap = cells_of(printed, "   PxAP ")
+    assert len(pxap) == 4
+    assert pxap[2] == "32.0"
+    assert len(cells_of(printed, "   mIoU ", "78.8 (")) == 5
+    assert len(cells_of(printed, "   mLEV (box)")) == 3
+    assert printed.index("MaxBoxAcc ") < printed.index("PxAP") < printed.index("(small)", 1500)
+    assert "PxAP (small)" not in printed
+    assert "lower is better" in caption(masked)
+
+
+def test_without_masks_nothing_speaks_of_pixels(summary, printed):
+    assert "PxAP" not in printed
+    assert "mLEV" not in caption(summary)

@@ -48,9 +48,10 @@ def test_every_case_names_one_neighbour_of_every_group_that_touches_the_pixel(da
         assert len(named) == len(touching)
         assert all(sum(way in group for way in named) == 1 for group in touching)
         assert not dark or set(named) <= sides
-        way = tuple(tables.towards[case].tolist())
-        assert way == (0, 0) if not touching else any(way in group for group in touching)
-        assert not dark or way in sides | {(0, 0)}
+        for ways in (tables.uphill, tables.before):
+            way = tuple(ways[case].tolist())
+            assert way == (0, 0) if not touching else any(way in group for group in touching)
+            assert not dark or way in sides | {(0, 0)}
         assert (tables.event[case] == BIRTH) == (not touching)
         assert (tables.event[case] == JOIN) == (len(touching) > 1)
 
@@ -78,6 +79,14 @@ def test_a_diagonal_gap_splits_dark_regions_and_not_bright_ones():
     only_sides_dark = 255 - (north | east)
     assert dark_tables().event[only_sides_dark] == JOIN
     assert dark_tables().event[only_sides_dark - (1 << 7)] != JOIN
+
+
+def test_ways_lead_to_the_middle_of_the_slope_or_to_what_is_labelled():
+    east, south_east, south = 1, 2, 4
+    tables = bright_tables()
+    assert tables.uphill[east | south_east | south].tolist() == [1, 1]
+    assert tables.before[255].tolist() == [-1, 0]  # the pixel above
+    assert tables.before[east | south].tolist() == [0, 1]
 
 
 def test_tables_are_made_once():

@@ -60,9 +60,9 @@ def test_every_benchmark_is_explained(tool):
 
 
 def test_one_benchmark_alone_prints_its_line(tool, capsys):
-    assert tool.main(["box-sweep", "--quick"]) == 0
+    assert tool.main(["sweep-all", "--quick"]) == 0
     shown = capsys.readouterr().out
-    assert "box-sweep" in shown
+    assert "sweep-all" in shown
     assert "ratio >= 20" in shown
     assert "creatures" not in shown
 
@@ -70,7 +70,7 @@ def test_one_benchmark_alone_prints_its_line(tool, capsys):
 def test_an_unknown_name_is_refused(tool, capsys):
     with pytest.raises(SystemExit):
         tool.main(["sweeps"])
-    assert "box-sweep" in capsys.readouterr().err
+    assert "sweep-all" in capsys.readouterr().err
 
 
 def test_rates_and_times_give_the_same_ratio(measuring):

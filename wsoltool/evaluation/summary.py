@@ -157,19 +157,7 @@ def summarize(
             parts = {who: _select(box, mask) for who, box in boxes.items()}
             rows += _box_rows(protocol, parts, correct, draws[name], name, fixed_threshold)
             own = results.select(mask)
-            sources = {FIXED: None, **({FULLSUP: fullsup} if fullsup else {}), ORACLE: own}
-            rows += [
-                Row(
-                    figure.name,
-                    figure.estimate,
-                    len(own),
-                    protocol,
-                    figure.source,
-                    name,
-                    figure.controls,
-                )
-                for figure in pixel_figures(protocol, own, sources, fixed_threshold, draws[name])
-            ]
+            rows += _pixel_rows(protocol, own, fullsup, draws[name], name, fixed_threshold)
     return Summary(rows, tuple(results.curves), len(results), fixed_threshold, resamples)
 
 
@@ -286,3 +274,22 @@ def _check_fullsup(results: LocalizationResults, fullsup: LocalizationResults) -
                 known=fullsup.curves,
                 hint="evaluate train-fullsup again with the same metric settings",
             )
+
+
+def _pixel_rows(
+    protocol: str,
+    results: LocalizationResults,
+    fullsup: LocalizationResults | None,
+    draws: Bootstrap | None,
+    subset: str,
+    fixed_threshold: float | None,
+) -> list[Row]:
+    """Figures of pixels, where images have masks; ``results`` are those of the subset."""
+    sources: dict[str, LocalizationResults | None] = {FIXED: None}
+    if fullsup is not None:
+        sources[FULLSUP] = fullsup
+    figures = pixel_figures(protocol, results, {**sources, ORACLE: results}, fixed_threshold, draws)
+    return [
+        Row(f.name, f.estimate, len(results), protocol, f.source, subset, f.controls)
+        for f in figures
+    ]

@@ -40,12 +40,15 @@ class Tables(NamedTuple):
 
     Attributes:
         event: ``(256,)`` uint8: ``QUIET``, ``BIRTH``, ``JOIN`` or ``GROWTH``.
-        towards: ``(256, 2)`` int32: the way (y, x) to a neighbour of the same region; 0, 0 without.
+        uphill: ``(256, 2)`` int32: the way (y, x) to a neighbour of the same region, to the middle
+            one, where the slope is likely to be steepest; 0, 0 without.
+        before: ``(256, 2)`` int32: likewise, to the one that is labelled first row by row.
         groups: ``(256, 4, 2)`` int32: the way to one neighbour of each group, then 0, 0.
     """
 
     event: np.ndarray
-    towards: np.ndarray
+    uphill: np.ndarray
+    before: np.ndarray
     groups: np.ndarray
 
 
@@ -63,7 +66,10 @@ def dark_tables() -> Tables:
 
 def _tables(dark: bool) -> Tables:
     tables = Tables(
-        np.zeros(256, np.uint8), np.zeros((256, 2), np.int32), np.zeros((256, 4, 2), np.int32)
+        event=np.zeros(256, np.uint8),
+        uphill=np.zeros((256, 2), np.int32),
+        before=np.zeros((256, 2), np.int32),
+        groups=np.zeros((256, 4, 2), np.int32),
     )
     for case in range(256):
         brighter = {bit for bit in range(8) if case >> bit & 1}
@@ -72,10 +78,18 @@ def _tables(dark: bool) -> Tables:
         tables.event[case] = _event(there, groups, dark)
         for index, bit in enumerate(groups):
             tables.groups[case, index] = STEPS[bit]
-        known_first = sorted(there & set(SIDES) if dark else there, key=_LABELLED_FIRST.index)
-        if known_first:
-            tables.towards[case] = STEPS[known_first[0]]
+        near = there.intersection(SIDES) if dark else there
+        if near:
+            tables.uphill[case] = _middle(near, there)
+            tables.before[case] = STEPS[min(near, key=_LABELLED_FIRST.index)]
     return tables
+
+
+def _middle(near: set[int], there: set[int]) -> tuple[int, int]:
+    """The way to the neighbour that points most where the others are."""
+    units = [complex(*step) / abs(complex(*step)) for step in STEPS]
+    slope = sum(units[bit] for bit in there)
+    return STEPS[max(sorted(near), key=lambda bit: (units[bit] * slope.conjugate()).real)]
 
 
 def _event(there: set[int], groups: list[int], dark: bool) -> int:

@@ -69,9 +69,10 @@ def follow(cases, levels, events, tables, top, choice, truth, rule, nothing, cap
         ``(2, top + 1)`` float64 by step: any region's, and the largest one's (``nothing`` with
         ``ANY``); the ``(n,)`` nodes.
     """
-    event, ways, group_ways = tables
+    event, uphill, before, group_ways = tables
     pixels, starts, births = events
     height, width = cases.shape
+    ways = uphill if choice == ANY else before
     towards = ways[:, 0] * width + ways[:, 1]
     groups = group_ways[:, :, 0] * width + group_ways[:, :, 1]
     cases, levels = cases.ravel(), levels.ravel()
@@ -79,25 +80,34 @@ def follow(cases, levels, events, tables, top, choice, truth, rule, nothing, cap
     counts, labels = np.array([FRAME + 1, 0]), _outside(height, width)
     if choice != ANY:
         _label_all(height, width, cases, towards, labels, nodes, counts)
-    rows = max(1, min(top, capacity // len(nodes)))  # levels whose additions are known at a time
-    additions = np.empty((rows if choice != ANY else 0, len(nodes)), np.int32)
+    # Levels whose additions to sizes are known at a time.
+    rows = top + 1 if choice == ANY else min(top + 1, max(1, capacity // len(nodes)))
     best = np.full((2, top + 1), nothing)
-    for step in range(top + 1):
-        changed = starts[step + 1] > starts[step]
-        for pixel in pixels[starts[step] : starts[step + 1]]:
-            _arrive(pixel, step, width, cases, event, towards, groups, labels, nodes, live, counts)
+    for first in range(0, top + 1, rows):
         if choice != ANY:
-            row = step % rows
-            if row == 0:
-                _add_up(levels, labels, height, width, top - step, choice, additions)
-            changed |= _gather(nodes, additions[row])
-        if not changed and step:
-            best[:, step] = best[:, step - 1]
-        elif counts[1]:
-            best[0, step] = _best_score(nodes, live, counts, truth, rule)
+            additions = _add_up(
+                levels, labels, height, width, top - first, choice, rows, len(nodes)
+            )
+        for step in range(first, min(first + rows, top + 1)):
+            changed = starts[step + 1] > starts[step]
+            for index in range(starts[step], starts[step + 1]):
+                pixel = pixels[index]
+                node = _label(pixel, width, cases, towards, labels, nodes, counts)
+                if event[cases[pixel]] == JOIN:
+                    for way in range(4):
+                        beside = pixel + groups[cases[pixel], way]
+                        other = _label(beside, width, cases, towards, labels, nodes, counts)
+                        _join(nodes, live, counts, node, other, step)
+                _arrive(nodes, live, counts, _find(nodes, node), pixel, width)
             if choice != ANY:
-                node = _largest(nodes, live, counts, choice, levels, labels, width, top - step)
-                best[1, step] = _score(nodes, node, truth, rule)
+                changed |= _gather(nodes, additions, step - first)
+            if not changed and step:
+                best[0, step], best[1, step] = best[0, step - 1], best[1, step - 1]
+            elif counts[1]:
+                best[0, step] = _best_score(nodes, live, counts, truth, rule)
+                if choice != ANY:
+                    node = _largest(nodes, live, counts, choice, levels, labels, width, top - step)
+                    best[1, step] = _score(nodes, node, truth, rule)
     return best, nodes[: counts[0]]
 
 
@@ -157,28 +167,16 @@ def _label_all(height, width, cases, towards, labels, nodes, counts):
 
 
 @leaf
-def _arrive(pixel, step, width, cases, event, towards, groups, labels, nodes, live, counts):
-    """An event: its pixel's region is born, joined with others, or wider than before."""
-    case = cases[pixel]
-    node = _find(nodes, _label(pixel, width, cases, towards, labels, nodes, counts))
-    if event[case] == JOIN:
-        for index in range(4):
-            beside = pixel + groups[case, index]
-            other = _find(nodes, _label(beside, width, cases, towards, labels, nodes, counts))
-            node = _join(nodes, live, counts, node, other, step)
-    if node != FRAME:
-        _revive(nodes, live, counts, node)
-        x, y = pixel % width - 1, pixel // width - 1
-        _widen(nodes, node, x, y, x, y)
-
-
-@leaf
-def _revive(nodes, live, counts, node):
-    """Count a region among the live ones."""
+def _arrive(nodes, live, counts, node, pixel, width):
+    """Let a region that is not outside hold a pixel, and be among the live ones."""
+    if node == FRAME:
+        return
     if nodes[node].place < 0:
         nodes[node].place = counts[1]
         live[counts[1]] = node
         counts[1] += 1
+    x, y = pixel % width - 1, pixel // width - 1
+    _widen(nodes, node, x, y, x, y)
 
 
 @leaf
@@ -192,9 +190,10 @@ def _widen(nodes, node, x0, y0, x1, y1):
 
 @leaf
 def _join(nodes, live, counts, one, other, step):
-    """Make the younger region a part of the older one, the outside being the oldest."""
+    """Make the younger of two nodes' regions a part of the older, the outside being the oldest."""
+    one, other = _find(nodes, one), _find(nodes, other)
     if one == other:
-        return one
+        return
     old, young = min(one, other), max(one, other)
     nodes[young].parent, nodes[young].joined, nodes[young].joined_at = old, old, step
     place = nodes[young].place
@@ -205,11 +204,10 @@ def _join(nodes, live, counts, one, other, step):
         nodes[young].place = -1
     nodes[old].size += nodes[young].size
     _widen(nodes, old, nodes[young].x0, nodes[young].y0, nodes[young].x1, nodes[young].y1)
-    return old
 
 
 @compiled
-def _add_up(levels, labels, height, width, top, choice, additions):
+def _add_up(levels, labels, height, width, top, choice, rows, count):
     """What each level adds to the size of which region.
 
     A pixel adds 1 to the pixels of its region. To the area of its polygon, which runs through pixel
@@ -218,9 +216,14 @@ def _add_up(levels, labels, height, width, top, choice, additions):
 
     Args:
         top: The level of the first row, as others fall.
-        additions: ``(levels, n)`` int32, to be filled.
+        choice: ``POLYGON`` or ``PIXELS``.
+        rows: How many levels.
+        count: How many nodes.
+
+    Returns:
+        ``(rows, count)`` int32.
     """
-    count, size = additions.shape[1], additions.size
+    size = rows * count
     sums = np.zeros(size + 1, np.int32)  # the last one is that of other levels
     polygon = choice == POLYGON
     places, more = np.full(width, size, np.int32), np.full(width, size, np.int32)
@@ -244,17 +247,17 @@ def _add_up(levels, labels, height, width, top, choice, additions):
                 places[x] = place if 0 <= place < size else size
         for x in range(1, width - 1 - polygon):
             sums[places[x]] += 1
-    additions[:] = sums[:size].reshape(additions.shape)
+    return sums[:size].reshape((rows, count))
 
 
 @leaf
-def _gather(nodes, amounts):
-    """Add a level's amounts to the regions; whether there was one."""
+def _gather(nodes, additions, row):
+    """Let regions grow by what a level adds to them; whether it adds anything."""
     found = False
-    for node in range(FRAME + 1, len(amounts)):
-        if amounts[node]:
+    for node in range(FRAME + 1, len(nodes)):
+        if additions[row, node]:
             found = True
-            nodes[_find(nodes, node)].size += amounts[node]
+            nodes[_find(nodes, node)].size += additions[row, node]
     return found
 
 

@@ -194,6 +194,7 @@ def _bright(
 
 
 def checked_map(localization_map: np.ndarray) -> np.ndarray:
+    """``(H, W)`` float64 in C order, of a map whose shape and range an evaluation can use."""
     values = np.ascontiguousarray(localization_map, dtype=np.float64)
     if values.ndim != 2 or not values.size:
         raise ShapeError(f"localization map of shape {values.shape}", expected="(H, W), not empty")
