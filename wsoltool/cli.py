@@ -21,6 +21,7 @@ COMMANDS: dict[str, str] = {
     "train": "train a localizer from a config",
     "test": "score a checkpoint: one table, and a gallery of pictures",
     "evaluate": "score maps of any tool: <image id>.npy against boxes or masks",
+    "compare": "what differs between evaluations of the same images",
     "localize": "boxes for photos: JSON, CSV and overlays",
     "check": "find all mistakes of a config without running it",
     "plugins": "list the installed plugins, or what one of them offers",
@@ -117,6 +118,18 @@ def _test(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("first", type=Path, metavar="A.json", help="from wsoltool test --json")
+    parser.add_argument(
+        "others", type=Path, nargs="+", metavar="B.json", help="each is compared with the first"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument(
+        "--resamples", type=_count, default=1000, metavar="N", help="bootstrap (default: 1000)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
+
+
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
     # Optional for argparse, so that the command can say where checkpoints lie.
     parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="from wsoltool train")
@@ -150,6 +163,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "train": _train,
     "test": _test,
     "evaluate": evaluate_options.add_to,
+    "compare": _compare,
     "localize": _localize,
     "check": _config,
     "plugins": _plugins,

@@ -341,7 +341,7 @@ def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iter
 
 def save_best_problems(config: Config) -> list[ConfigError]:
     """A figure to keep the best checkpoint by must be one that validation computes."""
-    from wsoltool.evaluation.summary import BOX_METRICS, CLASS_METRICS, DEFINED_ON_TEST
+    from wsoltool.evaluation.rows import BOX_METRICS, CLASS_METRICS, DEFINED_ON_TEST
 
     names = plain(config.get("checkpoint", {})).get("save_best", ())
     known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)

@@ -11,7 +11,8 @@ from wsoltool.evaluation.pixel_counts import MODEL, PixelCounts
 from wsoltool.evaluation.pixel_curves import PixelCurves
 from wsoltool.evaluation.pixel_rows import PIXEL_METRICS, pixel_figures
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
-from wsoltool.evaluation.summary import FIXED, FULLSUP, ORACLE, summarize
+from wsoltool.evaluation.rows import FIXED, FULLSUP, ORACLE
+from wsoltool.evaluation.summary import summarize
 from wsoltool.functional.bootstrap import Bootstrap, interval
 from wsoltool.functional.pixels import found_from, pixel_average_precision, score_histograms
 

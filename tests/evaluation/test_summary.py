@@ -1,13 +1,29 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
 from wsoltool.evaluation.checks import check_summary
 from wsoltool.evaluation.controls import CENTRE, GAUSSIAN, WHOLE
-from wsoltool.evaluation.estimates import any_box_estimates, one_box_estimates
+from wsoltool.evaluation.estimates import (
+    any_box_estimates,
+    largest_box_estimates,
+    one_box_estimates,
+)
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
-from wsoltool.evaluation.summary import FIXED, FULLSUP, ORACLE, summarize
+from wsoltool.evaluation.rows import (
+    FIXED,
+    FULLSUP,
+    LARGEST_PARTS,
+    ORACLE,
+    V2,
+    V2_COMMON,
+    V2_COMMON_PARTS,
+    V2_PARTS,
+)
+from wsoltool.evaluation.summary import summarize
 from wsoltool.functional.bootstrap import Bootstrap
 from wsoltool.functional.sweep import THRESHOLDS
 
@@ -58,15 +74,81 @@ def test_of_equal_thresholds_the_lowest_is_taken():
 def test_each_iou_has_its_own_threshold():
     found = any_box_estimates(CURVES, CURVES)
     # .3: all three reach it at .1 (float32 .3 counts) and at .3; .5 and .7: all at .3
+    assert set(values(found).values()) == {100}
+    assert set(found) == {V2, *V2_PARTS, V2_COMMON, *V2_COMMON_PARTS}
+    assert found["MaxBoxAccV2"].thresholds == (0.1, 0.3, 0.3)
+    assert found["MaxBoxAccV2 (common threshold)"].thresholds == (0.3,)
+
+
+def test_one_threshold_for_all_ious():
+    every = np.array([[0.6, 0.9], [0.6, 0.1]], np.float32)
+    curves = BoxCurves(GRID[:2], every, every, None)
+    found = values(any_box_estimates(curves, curves))
+    # .3 and .5: both at the first; .7: one of two, at the second. Together 4 hits against 3.
+    assert found["MaxBoxAccV2"] == pytest.approx(250 / 3)
+    assert found["MaxBoxAccV2 (common threshold)"] == pytest.approx(200 / 3)
+    assert [found[name] for name in V2_COMMON_PARTS] == [100, 100, 0]
+
+
+def test_the_common_threshold_of_other_images():
+    other = BoxCurves(GRID, LARGEST, np.array([[0.4, 0.6, 0.9]], np.float32), None)
+    found = any_box_estimates(CURVES, other)
+    assert found["MaxBoxAccV2 (common threshold)"].thresholds == (0.3,)
+    other.all[0] = [0.9, 0.6, 0.4]
+    found = any_box_estimates(CURVES, other)
+    assert found["MaxBoxAccV2@0.5 (common threshold)"].value == pytest.approx(THIRD)
+    assert found["MaxBoxAccV2@0.3 (common threshold)"].value == 100
+
+
+def test_the_one_box_at_every_iou():
+    known = one_box_estimates(CURVES, CURVES, CORRECT)["GT-known Loc"]
+    found = largest_box_estimates(CURVES, CURVES, known)
     assert values(found) == pytest.approx(
         {
-            "MaxBoxAccV2": 100,
-            "MaxBoxAccV2@0.3": 100,
-            "MaxBoxAccV2@0.5": 100,
-            "MaxBoxAccV2@0.7": 100,
+            "MaxBoxAcc": 2 * THIRD,
+            "MaxBoxAcc@0.3": 100,
+            "MaxBoxAcc@0.5": 2 * THIRD,
+            "MaxBoxAcc@0.7": THIRD,
         }
     )
-    assert found["MaxBoxAccV2"].thresholds == (0.1, 0.3, 0.3)
+    assert [found[name].thresholds for name in LARGEST_PARTS] == [(0.1,), (0.2,), (0.3,)]
+
+
+def golden_results(size: str) -> tuple[LocalizationResults, dict[str, np.ndarray]]:
+    """The benchmark's own overlaps as results, and the accuracies that it made of them."""
+    golden = dict(np.load(Path(__file__).parents[1] / "golden" / f"box_sweep_{size}.npz"))
+    largest, every = (
+        golden[f"best_iou_{kind}"].astype(np.float32)
+        for kind in ("largest_contour", "all_contours")
+    )
+    count = len(largest)
+    box = np.array([[0, 0, 5, 5]], np.float32)
+    curves = BoxCurves(golden["thresholds"], largest, every, largest[:, 200])
+    results = LocalizationResults(
+        image_ids=np.array([str(index) for index in range(count)]),
+        labels=np.zeros(count, int),
+        top=np.zeros((count, 5), int),
+        sizes=np.full((count, 2), 10),
+        boxes=[box] * count,
+        annotated_boxes=[box] * count,
+        part_iou=np.full(count, np.nan, np.float32),
+        curves={"wsolevaluation": curves},
+    )
+    return results, golden
+
+
+@pytest.mark.parametrize("size", ["96x72", "112x112", "224x224"])
+def test_the_table_has_the_benchmarks_figures(size):
+    results, golden = golden_results(size)
+    summary = summarize(results, resamples=0)
+    check_summary(summary)
+    found = summary.metrics()
+    one_box = [found[name] for name in LARGEST_PARTS]
+    np.testing.assert_allclose(one_box, golden["max_box_acc_v1_per_iou"], rtol=1e-12)
+    assert found["MaxBoxAcc"] == found["MaxBoxAcc@0.5"]
+    parts = [found[name] for name in V2_PARTS]
+    np.testing.assert_allclose(parts, golden["max_box_acc_v2"], rtol=1e-12)
+    np.testing.assert_allclose(found["MaxBoxAccV2"], golden["max_box_acc_v2"].mean(), rtol=1e-12)
 
 
 def test_any_box_at_thresholds_of_other_images():
@@ -162,6 +244,59 @@ def test_rows_of_every_protocol_source_and_subset():
     assert counts["all"] == 60 > counts["small"] > 0
 
 
+def test_gaps_are_paired_differences():
+    summary = summarize(random_results(60, 0), random_results(20, 1, "val"), 0.2, resamples=40)
+    rows = {(r.name, r.protocol, r.source, r.subset): r.estimate for r in summary.rows}
+    gaps = summary.gaps()
+    assert {gap.source for gap in gaps if gap.name == "GT-known Loc"} == {FIXED, FULLSUP}
+    assert {gap.source for gap in gaps if gap.name == "MaxBoxAccV2"} == {FULLSUP}
+    for gap in gaps:
+        best = rows[gap.name, gap.protocol, ORACLE, gap.subset]
+        own = rows[gap.name, gap.protocol, gap.source, gap.subset]
+        assert gap.value == best.value - own.value
+        paired = np.percentile(best.resampled - own.resampled, [2.5, 97.5])
+        assert gap.interval == pytest.approx(tuple(paired))
+    own = [gap for gap in gaps if gap.name == "GT-known Loc" and gap.source == FULLSUP]
+    assert all(gap.interval[0] >= 0 for gap in own), "no resample's best is below another"
+
+
+def test_every_protocol_source_and_subset_has_its_histogram():
+    summary = summarize(random_results(60, 0), random_results(20, 1, "val"), resamples=0)
+    found = {(h.protocol, h.source, h.subset): h for h in summary.histograms}
+    assert len(found) == len(summary.histograms) == 2 * 3 * 2
+    for row in summary.rows:
+        if row.name == "GT-known Loc":
+            histogram = found[row.protocol, row.source, row.subset]
+            assert histogram.box_recall[0.5] == pytest.approx(row.estimate.value)
+            assert sum(histogram.counts) == row.images
+
+
+def test_fixed_boxes_of_the_sweep_are_known_as_such():
+    results = random_results(30, 0)
+    assert summarize(results, fixed_threshold=0.2, resamples=0).swept == ("wsolevaluation", "tight")
+    assert summarize(results, fixed_threshold=0.3, resamples=0).swept == ()
+    assert summarize(results, resamples=0).swept == ()
+    results.curves["tight"].fixed = results.curves["tight"].fixed.copy()
+    results.curves["tight"].fixed[0] += 0.01
+    assert summarize(results, fixed_threshold=0.2, resamples=0).swept == ("wsolevaluation",)
+
+
+def test_controls_can_be_left_out():
+    summary = summarize(random_results(20, 0), fixed_threshold=0.2, resamples=0, controls=False)
+    check_summary(summary)
+    assert all(not row.controls for row in summary.rows)
+
+
+def test_the_seed_changes_the_resamples_alone():
+    results = random_results(20, 0)
+    first, same, other = (summarize(results, resamples=30, seed=seed) for seed in (0, 0, 1))
+    assert first.metrics() == same.metrics() == other.metrics()
+    for a, b in zip(first.rows, same.rows, strict=True):
+        np.testing.assert_array_equal(a.estimate.resampled, b.estimate.resampled)
+    pairs = zip(first.rows, other.rows, strict=True)
+    assert any((a.estimate.resampled != b.estimate.resampled).any() for a, b in pairs)
+
+
 def test_keys_name_the_source_where_it_is_not_the_usual_one():
     summary = summarize(random_results(60, 0), random_results(20, 1, "val"), resamples=0)
     metrics = summary.metrics()
@@ -179,7 +314,8 @@ def test_keys_name_the_source_where_it_is_not_the_usual_one():
     ):
         assert key in metrics
     assert "MaxBoxAccV2 (test-oracle)" not in metrics
-    assert "MaxBoxAcc (fullsup)" not in metrics
+    assert metrics["MaxBoxAcc (fullsup)"] == metrics["GT-known Loc (fullsup)"]
+    assert "MaxBoxAccV2@0.7 (common threshold) (fullsup, small)" in metrics
     assert metrics["mean IoU (part box)"] == 25
 
 

@@ -68,10 +68,31 @@ def test_the_table_fits_106_characters(summary):
 
 def test_the_caption_explains_protocols_and_subset(summary):
     text = caption(summary)
-    assert text.startswith("tight: original image size")
+    assert "\ntight: original image size" in text
     assert "\nwsolevaluation: 224 x 224 frame" in text
     assert "the 3 images whose object covers less than 50 %" in text
     assert "Top-1 Loc: the class is right" in text
+
+
+def test_the_caption_says_what_the_oracle_gains(summary):
+    lines = caption(summary).splitlines()
+    assert lines[0] == "test-oracle gains, tight: GT-known Loc 0.0 (0.0 to 0.0) over fixed."
+    assert lines[1].startswith("test-oracle gains, wsolevaluation: GT-known Loc ")
+
+
+def test_the_caption_shows_how_the_ious_are_spread(summary):
+    lines = caption(summary).splitlines()
+    # tight: 1, 0.5, 1 and 0
+    assert "  25.0  0.0  0.0  0.0  0.0 25.0  0.0  0.0  0.0 50.0  tight, fixed" in lines
+    assert sum(line.endswith((", fixed", ", test-oracle")) for line in lines) == 4
+    assert not any("small" in line for line in lines if line.startswith("  "))
+
+
+def test_details_stay_in_the_report(printed, summary):
+    assert "MaxBoxAccV2 (common) " in printed
+    for name in ("MaxBoxAcc@0.5 ", "@0.5 (common)"):
+        assert name not in printed
+    assert {"MaxBoxAcc@0.5", "MaxBoxAccV2@0.5 (common threshold)"} <= report(summary).keys()
 
 
 def test_small_objects_have_the_headline_rows_alone(printed):
@@ -101,6 +122,13 @@ def test_the_report_is_plain_json(summary):
     assert len(row["interval"]) == 2
     assert set(row["controls"]) == {"whole image", "centre box", "centre Gaussian"}
     assert len(data["rows"]) == len(summary.rows)
+    gap = next(g for g in data["gaps"] if g["metric"] == "mean IoU" and g["subset"] == "small")
+    assert (gap["protocol"], gap["threshold_source"]) == ("tight", "fixed")
+    assert gap["interval"][0] <= gap["interval"][1]
+    spread = data["iou_histograms"][0]
+    assert (spread["protocol"], spread["threshold_source"]) == ("tight", "fixed")
+    assert spread["counts"] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 2]
+    assert spread["box_recall"]["0.5"] == 75
 
 
 def test_without_resamples_there_is_no_interval(four):
@@ -108,6 +136,7 @@ def test_without_resamples_there_is_no_interval(four):
     metric.process(None, four)
     metric.evaluate(4)
     assert all(row["interval"] is None for row in report(metric.summary)["rows"])
+    assert all(gap["interval"] is None for gap in report(metric.summary)["gaps"])
     console = Console(file=io.StringIO(), width=200)
     console.print(metrics_table(metric.summary))
     assert "75.0 (" not in console.file.getvalue()

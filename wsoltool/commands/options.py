@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from mmengine.config import Config
+from rich.console import Console
 
 from wsoltool.config import load_config
 from wsoltool.errors import ConfigError
@@ -19,6 +20,14 @@ _WORDS = {"true": True, "false": False}
 def config_of(arguments: argparse.Namespace) -> Config:
     """The command's config with its ``--cfg-options`` applied."""
     return load_config(arguments.config, parse_options(arguments.cfg_options))
+
+
+def figures_console() -> Console:
+    """Where tables of figures go: as wide as the terminal, or 120 characters in a file."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = 120
+    return console
 
 
 def parse_options(options: Iterable[str]) -> dict[str, Any]:

@@ -7,9 +7,8 @@ import argparse
 
 def run(arguments: argparse.Namespace) -> None:
     from mmengine.dist import is_main_process
-    from rich.console import Console
 
-    from wsoltool.commands.options import config_of
+    from wsoltool.commands.options import config_of, figures_console
     from wsoltool.engine.scoring import score_checkpoint
     from wsoltool.evaluation.report_files import write_report
     from wsoltool.evaluation.table import metrics_table
@@ -22,9 +21,7 @@ def run(arguments: argparse.Namespace) -> None:
     outcome = score_checkpoint(config, arguments.checkpoint, arguments.work_dir, arguments.launcher)
     if not is_main_process() or outcome.summary is None:
         return
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 120
+    console = figures_console()
     console.print(metrics_table(outcome.summary))
     for name, value in outcome.further.items():
         console.print(f"{name}: {value}")

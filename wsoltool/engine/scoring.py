@@ -25,7 +25,7 @@ from wsoltool.engine.runner import (
 from wsoltool.errors import CheckpointError
 from wsoltool.evaluation.metric import LocalizationMetric
 from wsoltool.evaluation.results import LocalizationResults
-from wsoltool.evaluation.summary import Summary
+from wsoltool.evaluation.rows import Summary
 from wsoltool.models.builder import build_localizer
 from wsoltool.models.localizer import Localizer
 from wsoltool.preflight import check

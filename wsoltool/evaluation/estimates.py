@@ -14,6 +14,8 @@ from wsoltool.functional.sweep import reaches
 
 IOUS = (0.3, 0.5, 0.7)
 HIT = 0.5
+COMMON = "(common threshold)"
+"""Of MaxBoxAccV2 and its parts where one threshold serves all three IoUs."""
 
 Correct = dict[str, np.ndarray]  # "Top-1", "Top-5" -> (N,) bool, as far as they are known
 
@@ -27,16 +29,35 @@ class Estimate:
         thresholds: That it was taken at; several where it is a mean of several figures.
         resampled: ``(R,)`` float64, the figure in every resample, in percent; None without
             bootstrap. Two figures over the same resamples are compared by subtracting these.
+        right: ``(N,)`` bool, the images that the figure counts; None where it counts none.
     """
 
     value: float
     thresholds: tuple[float, ...] = ()
     resampled: np.ndarray | None = field(default=None, compare=False, repr=False)
+    right: np.ndarray | None = field(default=None, compare=False, repr=False)
 
     @property
     def interval(self) -> tuple[float, float] | None:
         """The 95 % percentile interval, in percent."""
         return None if self.resampled is None else interval(self.resampled)
+
+
+def mean_of(values: np.ndarray, draws: Bootstrap | None) -> Estimate:
+    """The mean of ``(N,)`` values, in percent, where nothing is chosen."""
+    resampled = None if draws is None else 100.0 * draws.means(values)
+    right = values.copy() if values.dtype == bool else None
+    return Estimate(100.0 * float(np.mean(values, dtype=np.float64)), (), resampled, right)
+
+
+def mean_estimate(parts: Sequence[Estimate]) -> Estimate:
+    """The mean of figures over the same images and resamples, with the thresholds of all."""
+    resampled = [part.resampled for part in parts if part.resampled is not None]
+    return Estimate(
+        float(np.mean([part.value for part in parts])),
+        tuple(threshold for part in parts for threshold in part.thresholds),
+        np.mean(resampled, axis=0) if len(resampled) == len(parts) else None,
+    )
 
 
 def one_box_estimates(
@@ -59,10 +80,11 @@ def one_box_estimates(
         return _fixed_box_estimates(curves.fixed, correct, draws)
     hits = reaches(curves.largest, HIT)
     rechoose = reference is curves
-    chosen = _Choice(curves.thresholds, reaches(reference.largest, HIT), draws, rechoose)
+    wanted = hits if rechoose else reaches(reference.largest, HIT)
+    chosen = _Choice(curves.thresholds, wanted, draws, rechoose)
     widest = _Choice(curves.thresholds, reference.largest, draws, rechoose)
     both = {
-        f"{top} Loc": chosen.estimate(partial(_both, hits, right)) for top, right in correct.items()
+        f"{top} Loc": chosen.estimate(partial(_both, hits, own)) for top, own in correct.items()
     }
     return {
         "GT-known Loc": chosen.estimate(partial(_column, hits)),
@@ -75,38 +97,67 @@ def _fixed_box_estimates(
     best_iou: np.ndarray, correct: Correct, draws: Bootstrap | None
 ) -> dict[str, Estimate]:
     hits = reaches(best_iou, HIT)
-    both = {f"{top} Loc": hits & right for top, right in correct.items()}
+    both = {f"{top} Loc": hits & own for top, own in correct.items()}
     values = {"GT-known Loc": hits, **both, "mean IoU": best_iou}
     return {name: mean_of(value, draws) for name, value in values.items()}
+
+
+def largest_box_estimates(
+    curves: BoxCurves, reference: BoxCurves, known: Estimate, draws: Bootstrap | None = None
+) -> dict[str, Estimate]:
+    """MaxBoxAcc, which is the one at 0.5, and MaxBoxAcc@d, each d with its own threshold.
+
+    Args:
+        curves: Of the N images.
+        reference: What the thresholds are chosen on.
+        known: GT-known Loc at the threshold chosen there, which is MaxBoxAcc by another name.
+        draws: Resamples of the N images, for intervals.
+    """
+    figures = {"MaxBoxAcc": known}
+    for iou in IOUS:
+        hits = reaches(curves.largest, iou)
+        wanted = None if reference is curves else reaches(reference.largest, iou)
+        own = known if iou == HIT else _own_threshold(curves.thresholds, hits, wanted, draws)
+        figures[f"MaxBoxAcc@{iou}"] = own
+    return figures
 
 
 def any_box_estimates(
     curves: BoxCurves, reference: BoxCurves, draws: Bootstrap | None = None
 ) -> dict[str, Estimate]:
-    """MaxBoxAccV2 and its parts, each IoU with its own threshold chosen on ``reference``."""
-    parts = {}
-    for iou in IOUS:
-        hits = reaches(curves.all, iou)
-        wanted = reaches(reference.all, iou)
-        choice = _Choice(curves.thresholds, wanted, draws, reference is curves)
-        parts[f"MaxBoxAccV2@{iou}"] = choice.estimate(partial(_column, hits))
-    return {"MaxBoxAccV2": mean_estimate(list(parts.values())), **parts}
+    """MaxBoxAccV2 and its parts, thresholds chosen on ``reference``.
+
+    Twice: each IoU with its own threshold, as the benchmark defines it, and all three with the one
+    that is best for their mean, since a user of the boxes has to choose one.
+    """
+    hits = [reaches(curves.all, iou) for iou in IOUS]
+    wanted = hits if reference is curves else [reaches(reference.all, iou) for iou in IOUS]
+    names = [f"MaxBoxAccV2@{iou}" for iou in IOUS]
+    own = {
+        name: _own_threshold(curves.thresholds, h, None if w is h else w, draws)
+        for name, h, w in zip(names, hits, wanted, strict=True)
+    }
+    reached = np.sum(wanted, axis=0, dtype=np.uint8)  # (M, T), how many of the three IoUs
+    choice = _Choice(curves.thresholds, reached, draws, rechoose=reference is curves)
+    common = {
+        f"{name} {COMMON}": choice.estimate(partial(_column, h))
+        for name, h in zip(names, hits, strict=True)
+    }
+    mean = replace(mean_estimate(list(common.values())), thresholds=(choice.threshold,))
+    return {
+        "MaxBoxAccV2": mean_estimate(list(own.values())),
+        **own,
+        f"MaxBoxAccV2 {COMMON}": mean,
+        **common,
+    }
 
 
-def mean_estimate(parts: Sequence[Estimate]) -> Estimate:
-    """The mean of figures over the same images and resamples, with the thresholds of all."""
-    resampled = [part.resampled for part in parts if part.resampled is not None]
-    return Estimate(
-        float(np.mean([part.value for part in parts])),
-        tuple(threshold for part in parts for threshold in part.thresholds),
-        np.mean(resampled, axis=0) if len(resampled) == len(parts) else None,
-    )
-
-
-def mean_of(values: np.ndarray, draws: Bootstrap | None) -> Estimate:
-    """The mean of ``(N,)`` values, in percent, where nothing is chosen."""
-    resampled = None if draws is None else 100.0 * draws.means(values)
-    return Estimate(100.0 * float(np.mean(values, dtype=np.float64)), (), resampled)
+def _own_threshold(
+    thresholds: np.ndarray, hits: np.ndarray, wanted: np.ndarray | None, draws: Bootstrap | None
+) -> Estimate:
+    """Accuracy of ``(N, T)`` hits at the best threshold of ``wanted``; None: of themselves."""
+    choice = _Choice(thresholds, hits if wanted is None else wanted, draws, wanted is None)
+    return choice.estimate(partial(_column, hits))
 
 
 class _Choice:
@@ -114,7 +165,7 @@ class _Choice:
 
     Args:
         thresholds: ``(T,)``.
-        wanted: ``(M, T)`` bool or float: the column with the highest mean is taken, the first of
+        wanted: ``(M, T)`` bool or numbers: the column with the highest mean is taken, the first of
             several.
         draws: Resamples of the scored images, or None.
         rechoose: ``wanted`` is of the scored images: each resample chooses for itself.
@@ -130,12 +181,11 @@ class _Choice:
 
     def estimate(self, values: Callable[[int], np.ndarray]) -> Estimate:
         """The mean of ``values(column)`` ``(N,)`` in percent."""
-        if self.draws is None or self.columns is None:
-            figure = mean_of(values(self.column), self.draws)
-            return replace(figure, thresholds=(self.threshold,))
-        mean = float(np.mean(values(self.column), dtype=np.float64))
-        resampled = 100.0 * self.draws.means_at(values, self.columns)
-        return Estimate(100.0 * mean, (self.threshold,), resampled)
+        chosen = values(self.column)
+        figure = mean_of(chosen, None if self.columns is not None else self.draws)
+        if self.draws is not None and self.columns is not None:
+            figure = replace(figure, resampled=100.0 * self.draws.means_at(values, self.columns))
+        return replace(figure, thresholds=(self.threshold,))
 
 
 def _column(values: np.ndarray, column: int) -> np.ndarray:

@@ -15,8 +15,9 @@ from wsoltool.errors import ConfigError, EvaluationError, WsolError
 from wsoltool.evaluation.checks import check_summary
 from wsoltool.evaluation.protocols import get_protocols
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
+from wsoltool.evaluation.rows import Summary
 from wsoltool.evaluation.scoring import label_of, score_image
-from wsoltool.evaluation.summary import Summary, summarize
+from wsoltool.evaluation.summary import summarize
 from wsoltool.structures import Boxes, Sample, Size
 
 

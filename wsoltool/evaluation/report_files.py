@@ -16,7 +16,7 @@ from typing import Any
 
 from wsoltool.errors import EvaluationError, WorkDirError
 from wsoltool.evaluation.results import LocalizationResults
-from wsoltool.evaluation.summary import Summary
+from wsoltool.evaluation.rows import Summary
 from wsoltool.evaluation.table import report
 from wsoltool.paths import whole_file
 
@@ -99,6 +99,7 @@ def read_report(path: str | Path) -> Report:
             expected=f"{EXPECTED}, format {FORMAT!r}",
             hint=AGAIN,
         )
+    _check_entries(path, figures)
     files = figures.get("files")
     if not isinstance(files, dict) or RESULTS not in files:
         raise EvaluationError(
@@ -110,6 +111,21 @@ def read_report(path: str | Path) -> Report:
     results = _read_beside(path, RESULTS, files[RESULTS])
     fullsup = _read_beside(path, FULLSUP, files[FULLSUP]) if FULLSUP in files else None
     return Report(path, figures, results, fullsup)
+
+
+def _check_entries(path: Path, figures: dict[str, Any]) -> None:
+    """What others compute with must be there; numbers elsewhere are their business."""
+    threshold, rows = figures.get("fixed_threshold"), figures.get("rows")
+    number = isinstance(threshold, int | float) and 0 <= threshold < 1
+    names = {"metric", "value", "protocol", "threshold_source", "subset"}
+    complete = isinstance(rows, list) and all(
+        isinstance(row, dict) and names <= row.keys() and isinstance(row["value"], int | float)
+        for row in rows
+    )
+    if not complete or not (threshold is None or number):
+        raise EvaluationError(
+            "the figures are incomplete", at=f"{path}: rows, fixed_threshold", expected=EXPECTED
+        )
 
 
 def _entry(path: Path) -> dict[str, str]:

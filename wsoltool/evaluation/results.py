@@ -75,8 +75,8 @@ class BoxCurves:
     all: np.ndarray
     fixed: np.ndarray | None
 
-    def select(self, index: np.ndarray) -> BoxCurves:
-        """The images at ``index``, a mask or indices."""
+    def select(self, index: np.ndarray | slice) -> BoxCurves:
+        """The images at ``index``: a mask, indices, or a slice, which copies nothing."""
         fixed = None if self.fixed is None else self.fixed[index]
         return BoxCurves(self.thresholds, self.largest[index], self.all[index], fixed)
 
@@ -164,9 +164,9 @@ class LocalizationResults:
         largest = [((b[:, 2:] - b[:, :2]).prod(axis=1)).max() for b in self.boxes]
         return np.array(largest, dtype=np.float64) / self.sizes.prod(axis=1)
 
-    def select(self, mask: np.ndarray) -> LocalizationResults:
-        """The images where ``mask`` ``(N,)`` bool holds."""
-        kept = np.flatnonzero(mask)
+    def select(self, index: np.ndarray) -> LocalizationResults:
+        """The images at ``index``: a mask ``(N,)`` bool, or indices, in whose order they come."""
+        kept = np.arange(len(self))[index]
         return LocalizationResults(
             image_ids=self.image_ids[kept],
             labels=self.labels[kept],

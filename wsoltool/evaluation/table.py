@@ -10,24 +10,31 @@ from rich.markup import escape
 from rich.table import Table
 
 from wsoltool.evaluation.controls import CONTROLS
+from wsoltool.evaluation.estimates import COMMON, HIT
+from wsoltool.evaluation.histograms import Histogram
 from wsoltool.evaluation.pixel_rows import PXAP
 from wsoltool.evaluation.protocols import get_protocol
-from wsoltool.evaluation.summary import (
+from wsoltool.evaluation.rows import (
     ALL,
-    FIXED,
-    FULLSUP,
     ORACLE,
     PART_IOU,
     SMALL,
-    SMALL_SHARE,
+    SOURCES,
+    V2,
+    V2_COMMON_PARTS,
+    Gap,
     Row,
     Summary,
 )
+from wsoltool.evaluation.summary import SMALL_SHARE
 
 EXTRACTORS_OWN = "the box extractor's"
-SOURCES = (FIXED, FULLSUP, ORACLE)
 HEADLINE = ("Top-1 Cls", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2", "mean IoU")
 """The metrics that the printed table repeats for small objects; the dict has them all."""
+DETAILS = (f"MaxBoxAcc@{HIT}", *V2_COMMON_PARTS)
+"""In the dict alone; the first is MaxBoxAcc by another name."""
+GAPS = ("GT-known Loc", V2)
+"""The metrics whose gaps between threshold sources are printed."""
 
 
 def metrics_table(
@@ -61,11 +68,13 @@ def metrics_table(
 
 def caption(summary: Summary, fixed: str = EXTRACTORS_OWN) -> str:
     """What the rows and columns mean, in a few lines."""
-    lines = [f"{name}: {get_protocol(name).description}." for name in summary.protocols]
+    lines = [*_gap_lines(summary), *_histogram_lines(summary)]
+    lines += [f"{name}: {get_protocol(name).description}." for name in summary.protocols]
     lines += [
         f"Threshold: fixed = {fixed}; fullsup = chosen on train-fullsup; test-oracle = "
         "chosen on these images.",
         "Controls: at their best share and threshold on these images.",
+        "MaxBoxAccV2 (common): one threshold for its three IoUs.",
     ]
     if any(row.name == "Top-1 Loc" for row in summary.rows):
         lines.append("Top-1 Loc: the class is right and the box of its map fits.")
@@ -81,16 +90,65 @@ def caption(summary: Summary, fixed: str = EXTRACTORS_OWN) -> str:
     return "\n".join(lines)
 
 
+def _gap_lines(summary: Summary) -> list[str]:
+    """A line for each protocol: what choosing the threshold on the scored images adds."""
+    shown = [gap for gap in summary.gaps() if gap.name in GAPS and gap.subset == ALL]
+    lines = []
+    for protocol in summary.protocols:
+        own = {n: [g for g in shown if (g.name, g.protocol) == (n, protocol)] for n in GAPS}
+        parts = [f"{name} {', '.join(map(_gap, gaps))}" for name, gaps in own.items() if gaps]
+        if parts:
+            lines.append(f"test-oracle gains, {protocol}: {'; '.join(parts)}.")
+    return lines
+
+
+def _gap(gap: Gap) -> str:
+    return f"{difference(gap.value, gap.interval)} over {gap.source}"
+
+
+def difference(value: float, interval: tuple[float, float] | None) -> str:
+    """A signed difference of percents, with its interval if it has one.
+
+    Example:
+        >>> difference(1.25, (-0.5, 3)), difference(-0.0, None)
+        ('+1.2 (-0.5 to +3.0)', '0.0')
+    """
+    text = _signed(value)
+    return text if interval is None else "{} ({} to {})".format(text, *map(_signed, interval))
+
+
+def _signed(value: float) -> str:
+    text = f"{value:+.1f}"
+    return "0.0" if float(text) == 0 else text
+
+
+def _histogram_lines(summary: Summary) -> list[str]:
+    shown = [h for h in summary.histograms if h.subset == ALL]
+    if not shown:
+        return []
+    title = "IoU of the one box, percent of images from 0 to .1, .1 to .2, ... .9 to 1:"
+    return [title, *[_bins(histogram) for histogram in shown]]
+
+
+def _bins(histogram: Histogram) -> str:
+    bins = " ".join(f"{percent:4.1f}" for percent in histogram.percents)
+    return f"  {bins}  {histogram.protocol}, {histogram.source}"
+
+
 def _sections(summary: Summary) -> list[list[list[str]]]:
     """Lines of cells: class scores and part boxes, then every protocol's metrics."""
-    shown = [row for row in summary.rows if row.subset == ALL or row.name in HEADLINE]
+    shown = [
+        row
+        for row in summary.rows
+        if row.name in HEADLINE or (row.subset == ALL and row.name not in DETAILS)
+    ]
     unbound = [row for row in shown if row.protocol is None or row.name == PART_IOU]
     blank = [""] * (len(SOURCES) + len(CONTROLS) - 1)
-    sections = [[[_label(row), _figure(row), *blank] for row in unbound]]
+    sections = [[[label(row), _figure(row), *blank] for row in unbound]]
     for protocol in summary.protocols:
         own = [row for row in shown if row.protocol == protocol and row not in unbound]
-        labels = dict.fromkeys(map(_label, own))
-        lines = [_line(label, [row for row in own if _label(row) == label]) for label in labels]
+        labels = dict.fromkeys(map(label, own))
+        lines = [_line(name, [row for row in own if label(row) == name]) for name in labels]
         sections.append([_head(protocol, own), *lines])
     return [section for section in sections if section]
 
@@ -102,17 +160,19 @@ def _head(protocol: str, rows: list[Row]) -> list[str]:
     return [protocol, *at, *[""] * len(CONTROLS)]
 
 
-def _line(label: str, rows: list[Row]) -> list[str]:
+def _line(name: str, rows: list[Row]) -> list[str]:
     by_source = {row.source: row for row in rows}
     figures = [_figure(by_source[s]) if s in by_source else "" for s in SOURCES]
     if None in by_source:
         figures[0] = _figure(by_source[None])  # PxAP needs no threshold
     best = by_source.get(ORACLE, rows[-1]).controls
-    return [f"  {label}", *figures, *[f"{best[c]:.1f}" if c in best else "" for c in CONTROLS]]
+    return [f"  {name}", *figures, *[f"{best[c]:.1f}" if c in best else "" for c in CONTROLS]]
 
 
-def _label(row: Row) -> str:
-    return row.name if row.subset == ALL else f"{row.name} ({row.subset})"
+def label(row: Row) -> str:
+    """What a table calls the row's metric: short, and with its subset."""
+    name = row.name.replace(COMMON, "(common)")
+    return name if row.subset == ALL else f"{name} ({row.subset})"
 
 
 def _figure(row: Row) -> str:
@@ -129,7 +189,11 @@ def report(summary: Summary) -> dict[str, Any]:
     ``protocol`` (the primary one, which the plain keys follow); ``protocols`` (name ->
     description); ``fixed_threshold`` (the box extractor's, or null); ``resamples`` (count);
     ``rows`` (every figure: ``metric``, ``value``, ``interval`` [low, high] or null,
-    ``protocol``, ``threshold_source``, ``thresholds``, ``subset``, ``images``, ``controls``).
+    ``protocol``, ``threshold_source``, ``thresholds``, ``subset``, ``images``, ``controls``);
+    ``gaps`` (test-oracle minus another threshold source: ``metric``, ``protocol``, ``subset``,
+    ``threshold_source``, ``value``, ``interval``); ``iou_histograms`` (of the one box at GT-known
+    Loc's threshold: ``protocol``, ``threshold_source``, ``subset``, ``counts`` of images in ten
+    bins of 0.1, ``mean_iou``, ``box_recall`` as percent of images by IoU).
     """
     return {
         **summary.metrics(),
@@ -139,6 +203,8 @@ def report(summary: Summary) -> dict[str, Any]:
         "fixed_threshold": summary.fixed_threshold,
         "resamples": summary.resamples,
         "rows": [_plain(row) for row in summary.rows],
+        "gaps": [_plain_gap(gap) for gap in summary.gaps()],
+        "iou_histograms": [_plain_histogram(histogram) for histogram in summary.histograms],
     }
 
 
@@ -154,4 +220,26 @@ def _plain(row: Row) -> dict[str, Any]:
         "subset": row.subset,
         "images": row.images,
         "controls": dict(row.controls),
+    }
+
+
+def _plain_gap(gap: Gap) -> dict[str, Any]:
+    return {
+        "metric": gap.name,
+        "protocol": gap.protocol,
+        "subset": gap.subset,
+        "threshold_source": gap.source,
+        "value": gap.value,
+        "interval": None if gap.interval is None else list(gap.interval),
+    }
+
+
+def _plain_histogram(histogram: Histogram) -> dict[str, Any]:
+    return {
+        "protocol": histogram.protocol,
+        "threshold_source": histogram.source,
+        "subset": histogram.subset,
+        "counts": list(histogram.counts),
+        "mean_iou": histogram.mean_iou,
+        "box_recall": {str(iou): share for iou, share in histogram.box_recall.items()},
     }

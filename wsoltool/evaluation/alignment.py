@@ -1,0 +1,94 @@
+"""Whether two evaluations are of the same images, and their results in one order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.report_files import Report
+from wsoltool.evaluation.results import LocalizationResults
+
+SHOWN = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What an evaluation scored, without how it went.
+
+    Attributes:
+        path: Of its JSON file.
+        protocols: That it followed.
+        truth: Its results without curves.
+    """
+
+    path: str
+    protocols: tuple[str, ...]
+    truth: LocalizationResults
+
+    @classmethod
+    def of(cls, report: Report) -> Images:
+        truth = replace(report.results, curves={})
+        return cls(str(report.path), tuple(report.results.curves), truth)
+
+
+def aligned(report: Report, first: Images) -> Report:
+    """The report with its images in the order of the first one's.
+
+    Raises:
+        EvaluationError: It is of other protocols, images or true boxes.
+    """
+    _check_protocols(report, first)
+    _check_ids(report, first)
+    results, ids = report.results, first.truth.image_ids
+    if not np.array_equal(results.image_ids, ids):
+        order = np.argsort(results.image_ids)
+        results = results.select(order[np.searchsorted(results.image_ids, ids, sorter=order)])
+    _check_truth(results, first.truth, f"{first.path} and {report.path}")
+    return replace(report, results=results)
+
+
+def _check_protocols(report: Report, first: Images) -> None:
+    own = tuple(report.results.curves)
+    if set(own) != set(first.protocols):
+        raise EvaluationError(
+            f"the evaluations follow different protocols: {', '.join(first.protocols)}; "
+            f"{', '.join(own)}",
+            at=f"{first.path} and {report.path}",
+            expected="the same protocols in both",
+            hint="score both with the same evaluation.protocols",
+        )
+
+
+def _check_ids(report: Report, first: Images) -> None:
+    ids, others = first.truth.image_ids, report.results.image_ids
+    for path, own, other in ((first.path, ids, others), (str(report.path), others, ids)):
+        alone = np.setdiff1d(own, other)
+        if len(alone):
+            shown = ", ".join(map(str, alone[:SHOWN])) + (", ..." if len(alone) > SHOWN else "")
+            raise EvaluationError(
+                f"{len(alone)} of {len(own)} images are in this evaluation alone: {shown}",
+                at=path,
+                expected="the same images in both, in any order",
+                hint="score both on the same split",
+            )
+
+
+def _check_truth(results: LocalizationResults, first: LocalizationResults, at: str) -> None:
+    """Labels, sizes and boxes decide what is right and what is small."""
+    differs = (results.labels != first.labels) | (results.sizes != first.sizes).any(axis=1)
+    for name in ("boxes", "annotated_boxes"):
+        pairs = zip(getattr(results, name), getattr(first, name), strict=True)
+        differs |= np.array([not np.array_equal(own, other) for own, other in pairs])
+    with_part = [~np.isnan(each.part_iou) for each in (results, first)]
+    if all(part.any() for part in with_part):
+        differs |= with_part[0] != with_part[1]
+    if differs.any():
+        raise EvaluationError(
+            f"{differs.sum()} images have other labels, sizes or true boxes, among them "
+            f"{first.image_ids[differs][0]}",
+            at=at,
+            expected="the same truth in both",
+            hint="score both with the same annotation",
+        )

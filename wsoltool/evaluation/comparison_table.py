@@ -1,0 +1,158 @@
+"""A comparison as tables to read, one for each file but the first, and as one dict to store."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.table import Table
+
+from wsoltool.evaluation.comparison import Comparison, Difference
+from wsoltool.evaluation.rows import (
+    ALL,
+    LARGEST_PARTS,
+    PART_IOU,
+    SMALL,
+    V2_COMMON_PARTS,
+    V2_PARTS,
+    Row,
+)
+from wsoltool.evaluation.table import difference as signed
+from wsoltool.evaluation.table import label
+
+FORMAT = "wsoltool comparison 1"
+SMALL_TOO = ("GT-known Loc",)
+"""The metrics that the printed table repeats for small objects; the dict has them all."""
+DETAILS = ("Top-5 Loc", "MaxBoxAcc", *LARGEST_PARTS, *V2_PARTS, *V2_COMMON_PARTS)
+"""In the dict alone; MaxBoxAcc is GT-known Loc under test-oracle by another name."""
+SMALLEST_P = 0.001
+
+
+def comparison_tables(comparison: Comparison) -> list[Table]:
+    """One table for each evaluation that the first was compared with; about 100 characters wide.
+
+    The dict of :func:`comparison_report` has every figure.
+    """
+    return [_table(comparison, index) for index in range(len(comparison.differences))]
+
+
+def comparison_report(comparison: Comparison) -> dict[str, Any]:
+    """Plain data for JSON.
+
+    Keys: ``images``, ``resamples`` (counts); ``seed``; ``protocols``; ``files`` (``path``, and what
+    it says of its origin); ``comparisons``, one for each file but the first: ``a`` and ``b``
+    (paths) and ``rows``, each with ``metric``, ``protocol``, ``threshold_source``, ``subset``,
+    ``images``; ``a``, ``b``, ``difference`` (b - a) and its ``interval`` in percent;
+    ``excludes_zero``; ``thresholds_a``, ``thresholds_b``; and, where single images are compared
+    (null elsewhere), ``only_a`` and ``only_b`` (counts of images that one alone has right), ``p``
+    (McNemar, exact) and ``p_holm`` (adjusted for all of them in the file).
+    """
+    first, *others = map(str, comparison.files)
+    return {
+        "format": FORMAT,
+        "images": comparison.images,
+        "resamples": comparison.resamples,
+        "seed": comparison.seed,
+        "protocols": list(comparison.protocols),
+        "files": [
+            {"path": str(file), **origin}
+            for file, origin in zip(comparison.files, comparison.origins, strict=True)
+        ],
+        "comparisons": [
+            {"a": first, "b": other, "rows": [_plain(own) for own in differences]}
+            for other, differences in zip(others, comparison.differences, strict=True)
+        ],
+    }
+
+
+def _table(comparison: Comparison, index: int) -> Table:
+    table = Table(
+        title=f"{comparison.images} images, percent; B - A with its 95 % interval",
+        caption=_caption(comparison, index),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("metric", no_wrap=True)
+    table.add_column("threshold", no_wrap=True)
+    for name in ("A", "B", "B - A", "only A", "only B", "p"):
+        table.add_column(name, justify="right", no_wrap=True)
+    shown = [own for own in comparison.differences[index] if _is_shown(own.a)]
+    unbound = [own for own in shown if own.a.protocol is None or own.a.name == PART_IOU]
+    _add_section(table, [_cells(own, "") for own in unbound])
+    for protocol in comparison.protocols:
+        bound = [own for own in shown if own.a.protocol == protocol and own not in unbound]
+        _add_section(table, [[protocol], *[_cells(own, "  ") for own in bound]])
+    return table
+
+
+def _add_section(table: Table, lines: list[list[str]]) -> None:
+    for line in lines:
+        table.add_row(*line, end_section=line is lines[-1])
+
+
+def _is_shown(row: Row) -> bool:
+    if row.subset == ALL:
+        return row.name not in DETAILS
+    return row.name in SMALL_TOO
+
+
+def _cells(difference: Difference, indent: str) -> list[str]:
+    a, b = difference.a, difference.b
+    change = signed(difference.value, difference.interval)
+    mark = " *" if difference.excludes_zero else "  "
+    figures = [f"{a.estimate.value:.1f}", f"{b.estimate.value:.1f}", change + mark]
+    counts = difference.images
+    tested = [] if counts is None else [str(counts.only_a), str(counts.only_b), _p(counts.p_holm)]
+    return [indent + label(a), a.source or "", *figures, *tested]
+
+
+def _p(value: float) -> str:
+    return f"< {SMALLEST_P}" if value < SMALLEST_P else f"{value:.3f}"
+
+
+def _caption(comparison: Comparison, index: int) -> str:
+    differences = comparison.differences[index]
+    tests = sum(own.images is not None for pair in comparison.differences for own in pair)
+    lines = [
+        f"A: {_name(comparison, 0)}",
+        f"B: {_name(comparison, index + 1)}",
+        f"*: the interval excludes 0 (paired bootstrap over images, {comparison.resamples} "
+        "resamples; test-oracle chooses its thresholds anew in each).",
+        "only A, only B: images that one alone has right; p: McNemar's exact test, "
+        f"adjusted for {tests} tests (Holm).",
+    ]
+    small = {own.a.images for own in differences if own.a.subset == SMALL}
+    small &= {own.a.images for own in differences if own.a.name in SMALL_TOO}
+    if small:
+        lines.append(f"small: the {small.pop()} images whose object covers less than half.")
+    return "\n".join(lines)
+
+
+def _name(comparison: Comparison, index: int) -> str:
+    path: Path = comparison.files[index]
+    said = ", ".join(str(text) for text in comparison.origins[index].values())
+    return f"{path} ({said})" if said else str(path)
+
+
+def _plain(difference: Difference) -> dict[str, Any]:
+    a, b, counts = difference.a, difference.b, difference.images
+    return {
+        "metric": a.name,
+        "protocol": a.protocol,
+        "threshold_source": a.source,
+        "subset": a.subset,
+        "images": a.images,
+        "a": a.estimate.value,
+        "b": b.estimate.value,
+        "difference": difference.value,
+        "interval": list(difference.interval),
+        "excludes_zero": difference.excludes_zero,
+        "thresholds_a": list(a.estimate.thresholds),
+        "thresholds_b": list(b.estimate.thresholds),
+        "only_a": None if counts is None else counts.only_a,
+        "only_b": None if counts is None else counts.only_b,
+        "p": None if counts is None else counts.p,
+        "p_holm": None if counts is None else counts.p_holm,
+    }
