@@ -15,8 +15,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: argparse.Namespace) -> None:
-    from rich.console import Console
-
+    from wsoltool.commands.options import figures_console
     from wsoltool.engine.map_evaluation import evaluate_maps
     from wsoltool.evaluation.bad_maps import shown
     from wsoltool.evaluation.report_files import write_report
@@ -30,16 +29,13 @@ def run(arguments: argparse.Namespace) -> None:
     if outcome.extra:
         number = f"{len(outcome.extra)} maps belong" if len(outcome.extra) > 1 else "1 map belongs"
         print(f"warning: {number} to no image id: {shown(outcome.extra)}", file=sys.stderr)
-    entries = _entries(arguments, request, outcome)
+    entries = _entries(request, outcome)
     if outcome.summary is None or outcome.results is None:
         if figures_file:
             _write_failure(figures_file, entries)
         raise outcome.bad.error()
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 120
     fixed = f"each protocol's own box at {request.rules.threshold:g}"
-    console.print(metrics_table(outcome.summary, fixed, _notes(request, outcome)))
+    figures_console().print(metrics_table(outcome.summary, fixed, _notes(request, outcome)))
     if figures_file:
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, entries)
         print(f"figures: {figures_file}")
@@ -72,10 +68,9 @@ def _request(arguments: argparse.Namespace) -> MapRequest:
     )
 
 
-def _entries(
-    arguments: argparse.Namespace, request: MapRequest, outcome: MapEvaluation
-) -> dict[str, Any]:
+def _entries(request: MapRequest, outcome: MapEvaluation) -> dict[str, Any]:
     """What the JSON file says beside the figures."""
+    from wsoltool.evaluation.bad_maps import SHOWN
 
     def name(path: Path | None) -> str | None:
         return None if path is None else str(path)
@@ -92,7 +87,8 @@ def _entries(
         "normalise": rules.normalise,
         "threshold": rules.threshold,
         "bad_maps": outcome.bad.plain(),
-        "extra_maps": list(outcome.extra),
+        # The first alone: the maps of other splits may lie in the same folder.
+        "extra_maps": {"count": len(outcome.extra), "first": list(outcome.extra[:SHOWN])},
     }
 
 

@@ -158,7 +158,7 @@ def _ordered(
     if not workers:
         yield from (_score(scorer, *task) for task in tasks)
         return
-    # Threads: the sweep's kernel, four fifths of the work, lets the others run.
+    # Threads: the sweep's kernels, three quarters of the work, let the others run.
     pool = ThreadPoolExecutor(workers)
     waiting = deque(pool.submit(_score, scorer, *task) for task in islice(tasks, 2 * workers))
     try:
