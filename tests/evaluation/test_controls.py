@@ -61,7 +61,7 @@ def test_the_whole_image_in_the_frame_of_the_benchmark(results):
 @pytest.mark.parametrize("size", [(7, 12), (20, 20), (1, 5), (1, 1), (61, 40)])
 def test_the_gaussians_boxes_are_those_of_its_sweep(name, size):
     protocol = get_protocol(name)
-    boxes = gaussian_boxes(protocol, size, protocol.thresholds)
+    boxes = gaussian_boxes(protocol, protocol.frame(size), protocol.thresholds)
     bump = centre_gaussian(protocol.frame(size))
     true = Truth(*[np.array([[0, 0, size[1] / 2, size[0] / 2]], np.float32)] * 2)
     swept = protocol.sweep(bump, true, size)

@@ -70,7 +70,7 @@ def test_no_box_is_a_miss(predict):
     prediction.values = np.zeros((10, 10), np.float32)
     result = LocalizationMetric().score(prediction)
     assert result.fixed == {"tight": 0.0, "wsolevaluation": 0.0}
-    assert result.sweeps["tight"].max() == 0
+    assert result.sweeps["tight"].values.max() == 0
 
 
 def test_saved_results_choose_thresholds_for_another_split(four, predict, tmp_path):

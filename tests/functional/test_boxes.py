@@ -10,6 +10,7 @@ from wsoltool.functional.boxes import (
     box_iou,
     centre_boxes,
     centre_gaussian,
+    centre_gaussian_profiles,
     foreground,
     label_components,
     scale_boxes,
@@ -183,3 +184,11 @@ def test_the_gaussian_is_a_centred_bump():
     floor = raw[0] * raw[1]
     np.testing.assert_allclose(bump[2, 0], (raw[1] - floor) / (1 - floor))
     assert centre_gaussian((1, 1)).tolist() == [[0]]
+
+
+@pytest.mark.parametrize("size", [(5, 9), (224, 224), (1, 7), (333, 500), (1, 1)])
+def test_the_profiles_are_the_bumps_to_the_bit(size):
+    bump = centre_gaussian(size, spread=0.3)
+    across, down = centre_gaussian_profiles(size, spread=0.3)
+    np.testing.assert_array_equal(across, bump.max(axis=0))
+    np.testing.assert_array_equal(down, bump.max(axis=1))

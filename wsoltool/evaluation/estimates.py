@@ -13,7 +13,9 @@ from wsoltool.functional.bootstrap import Bootstrap, interval
 from wsoltool.functional.sweep import reaches
 
 IOUS = (0.3, 0.5, 0.7)
+"""Rising."""
 HIT = 0.5
+V2 = "MaxBoxAccV2"
 COMMON = "(common threshold)"
 """Of MaxBoxAccV2 and its parts where one threshold serves all three IoUs."""
 
@@ -130,26 +132,25 @@ def any_box_estimates(
     Twice: each IoU with its own threshold, as the benchmark defines it, and all three with the one
     that is best for their mean, since a user of the boxes has to choose one.
     """
-    hits = [reaches(curves.all, iou) for iou in IOUS]
-    wanted = hits if reference is curves else [reaches(reference.all, iou) for iou in IOUS]
-    names = [f"MaxBoxAccV2@{iou}" for iou in IOUS]
-    own = {
-        name: _own_threshold(curves.thresholds, h, None if w is h else w, draws)
-        for name, h, w in zip(names, hits, wanted, strict=True)
-    }
-    reached = np.sum(wanted, axis=0, dtype=np.uint8)  # (M, T), how many of the three IoUs
-    choice = _Choice(curves.thresholds, reached, draws, rechoose=reference is curves)
-    common = {
-        f"{name} {COMMON}": choice.estimate(partial(_column, h))
-        for name, h in zip(names, hits, strict=True)
-    }
+    reached = _reached(curves.all)
+    wanted = reached if reference is curves else _reached(reference.all)
+    choice = _Choice(curves.thresholds, wanted, draws, rechoose=reference is curves)
+    own, common = {}, {}
+    for rank, iou in enumerate(IOUS):
+        hits, name = reached > rank, f"{V2}@{iou}"
+        chosen_on = None if reference is curves else wanted > rank
+        own[name] = _own_threshold(curves.thresholds, hits, chosen_on, draws)
+        common[f"{name} {COMMON}"] = choice.estimate(partial(_column, hits))
     mean = replace(mean_estimate(list(common.values())), thresholds=(choice.threshold,))
-    return {
-        "MaxBoxAccV2": mean_estimate(list(own.values())),
-        **own,
-        f"MaxBoxAccV2 {COMMON}": mean,
-        **common,
-    }
+    return {V2: mean_estimate(list(own.values())), **own, f"{V2} {COMMON}": mean, **common}
+
+
+def _reached(best_iou: np.ndarray) -> np.ndarray:
+    """``(N, T)`` uint8: how many of the IoUs are reached; a quarter of the memory."""
+    reached = np.zeros(best_iou.shape, dtype=np.uint8)
+    for iou in IOUS:
+        reached += reaches(best_iou, iou)
+    return reached
 
 
 def _own_threshold(

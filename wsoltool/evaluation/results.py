@@ -20,6 +20,7 @@ from wsoltool.evaluation.pixel_counts import (
     select_pixels,
     stack_pixels,
 )
+from wsoltool.functional.runs import Runs
 from wsoltool.paths import whole_file
 from wsoltool.structures import Size, Truth
 
@@ -41,7 +42,8 @@ class ImageResult:
         boxes: ``(M, 4)`` float32, the true boxes, x1 y1 exclusive.
         annotated_boxes: ``(L, 4)`` float32, as the annotation writes them.
         part_iou: Best half-open IoU of the extractor's surest box with a part box; NaN without.
-        sweeps: Protocol name -> ``(2, T)`` float32, best IoU of the largest region and of all.
+        sweeps: Protocol name -> ``(2, T)`` float32, best IoU of the largest region and of all; as
+            runs, for neighbouring thresholds mostly give the same boxes.
         fixed: Protocol name -> best IoU of the extractor's surest box; 0 without a box.
         pixels: Protocol name -> who answers -> pixels by score; None where the image has no mask.
     """
@@ -53,7 +55,7 @@ class ImageResult:
     boxes: np.ndarray
     annotated_boxes: np.ndarray
     part_iou: float
-    sweeps: dict[str, np.ndarray]
+    sweeps: dict[str, Runs]
     fixed: dict[str, float]
     pixels: dict[str, dict[str, ImagePixels]] | None = None
 
@@ -258,6 +260,11 @@ def _stack_top(items: Sequence[ImageResult]) -> np.ndarray | None:
 
 
 def _stack_curves(items: Sequence[ImageResult], protocol: str, thresholds: np.ndarray) -> BoxCurves:
-    largest, every = np.stack([item.sweeps[protocol] for item in items], axis=1)
+    shape = (len(items), len(thresholds))
+    largest, every = np.empty(shape, np.float32), np.empty(shape, np.float32)
+    both = np.empty((2, len(thresholds)), np.float32)
+    for row, item in enumerate(items):
+        item.sweeps[protocol].expand(both)
+        largest[row], every[row] = both
     fixed = np.array([item.fixed[protocol] for item in items], dtype=np.float32)
     return BoxCurves(np.asarray(thresholds), largest, every, fixed)

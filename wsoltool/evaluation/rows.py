@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from wsoltool.evaluation.estimates import COMMON, IOUS, Estimate
+from wsoltool.evaluation.estimates import COMMON, IOUS, V2, Estimate
 from wsoltool.evaluation.histograms import Histogram
 from wsoltool.evaluation.pixel_curves import PIOU
 from wsoltool.functional.bootstrap import interval
@@ -17,7 +17,6 @@ CLASS_METRICS = ("Top-1 Cls", "Top-5 Cls")
 BOX_METRICS = ("GT-known Loc", "Top-1 Loc", "Top-5 Loc", "mean IoU")
 """Of the image's one box; at the fixed threshold unless the key names another."""
 LARGEST_PARTS = tuple(f"MaxBoxAcc@{iou}" for iou in IOUS)
-V2 = "MaxBoxAccV2"
 V2_PARTS = tuple(f"{V2}@{iou}" for iou in IOUS)
 V2_COMMON = f"{V2} {COMMON}"
 V2_COMMON_PARTS = tuple(f"{part} {COMMON}" for part in V2_PARTS)

@@ -11,6 +11,7 @@ from wsoltool.evaluation.pixel_counts import count_pixels
 from wsoltool.evaluation.protocols import Protocol
 from wsoltool.evaluation.results import ImageResult
 from wsoltool.functional.boxes import box_iou
+from wsoltool.functional.runs import Runs
 from wsoltool.structures import Sample, Size, Truth
 
 MapAt = Callable[[Size], np.ndarray]
@@ -49,7 +50,7 @@ def score_image(
         name, frame = protocol.name, protocol.frame(sample.size)
         values = None if map_at is None else map_at(frame)
         swept, overlaps[name] = _overlaps(protocol, values, fixed, truth, sample.size)
-        sweeps[name] = swept.astype(np.float32)
+        sweeps[name] = Runs.of(swept.astype(np.float32))
         if truth.mask is not None:
             scores = np.zeros(frame) if values is None else values
             pixels[name] = count_pixels(protocol, scores, truth, sample.size, pixel_threshold)

@@ -29,67 +29,21 @@ anew in every resample; under ``fullsup`` it stays as chosen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 
 from wsoltool.errors import EvaluationError
-from wsoltool.evaluation.controls import control_curves
-from wsoltool.evaluation.estimates import (
-    Correct,
-    Estimate,
-    any_box_estimates,
-    largest_box_estimates,
-    mean_of,
-    one_box_estimates,
+from wsoltool.evaluation.box_rows import (
+    box_rows,
+    control_answers,
+    histograms,
+    is_swept,
+    model_answer,
 )
-from wsoltool.evaluation.histograms import Histogram, histogram, one_box_iou
+from wsoltool.evaluation.estimates import mean_of
 from wsoltool.evaluation.pixel_rows import pixel_figures
-from wsoltool.evaluation.protocols import get_protocol
-from wsoltool.evaluation.results import TOP, BoxCurves, LocalizationResults
-from wsoltool.evaluation.rows import ALL, FIXED, FULLSUP, ORACLE, PART_IOU, SMALL, Row, Summary
-from wsoltool.functional.bootstrap import Bootstrap
-
-SMALL_SHARE = 0.5
-"""Objects whose largest box covers less than this share of the image are ``small``."""
-
-
-@dataclass(slots=True)
-class _Boxes:
-    """Curves of the model or of a control, and those that its threshold is chosen on, by source."""
-
-    curves: BoxCurves
-    references: dict[str, BoxCurves]
-
-
-@dataclass(slots=True)
-class _Subset:
-    """Some of the scored images, and their resamples.
-
-    Attributes:
-        name: ``all`` or ``small``.
-        kept: ``(N,)`` bool, or a slice of all.
-        images: How many are kept.
-        correct: Of the kept images.
-        draws: Likewise; None for no intervals.
-    """
-
-    name: str
-    kept: np.ndarray | slice
-    images: int
-    correct: Correct
-    draws: Bootstrap | None
-
-
-@dataclass(frozen=True, slots=True)
-class _Options:
-    fixed_threshold: float | None
-    resamples: int
-    seed: int
-    controls: bool
-
-    def draws(self, images: int) -> Bootstrap | None:
-        return Bootstrap(images, self.resamples, self.seed) if self.resamples else None
+from wsoltool.evaluation.results import LocalizationResults
+from wsoltool.evaluation.rows import ALL, FIXED, FULLSUP, ORACLE, PART_IOU, Row, Summary
+from wsoltool.evaluation.subsets import Resampling, Subset, subsets
 
 
 def summarize(
@@ -117,48 +71,36 @@ def summarize(
     """
     if fullsup is not None:
         _check_fullsup(results, fullsup)
-    options = _Options(fixed_threshold, resamples, seed, controls)
     found = Summary([], tuple(results.curves), len(results), fixed_threshold, resamples)
-    subsets = _subsets(results, options)
-    for subset in subsets:
-        found.rows += _class_rows(results, subset, options)
-    for protocol, curves in results.curves.items():
-        boxes = _all_boxes(protocol, results, fullsup, options)
-        for subset in subsets:
-            parts = {who: _select(box, subset.kept) for who, box in boxes.items()}
-            found.rows += _box_rows(protocol, parts, subset, fixed_threshold)
-            found.rows += _pixel_rows(protocol, results, fullsup, subset, fixed_threshold)
-            found.histograms += _histograms(protocol, parts["model"], subset.name)
-        if _is_swept(curves, fixed_threshold):
-            found.swept += (protocol,)
+    resampling = Resampling(resamples, seed)
+    parts = subsets(results, resampling)
+    for subset in parts:
+        found.rows += _class_rows(results, subset, resampling)
+    for protocol in results.curves:
+        _add_protocol(found, protocol, results, fullsup, parts, controls)
     return found
 
 
-def _subsets(results: LocalizationResults, options: _Options) -> list[_Subset]:
-    """All images, and those with small objects if there are others too."""
-    small = results.area_shares() < SMALL_SHARE
-    kept: dict[str, np.ndarray | slice] = {ALL: slice(None)}
-    if small.any() and not small.all():
-        kept[SMALL] = small
-    correct = _correct(results)
-    subsets = []
-    for name, index in kept.items():
-        own = {top: right[index] for top, right in correct.items()}
-        images = len(results.labels[index])
-        subsets.append(_Subset(name, index, images, own, options.draws(images)))
-    return subsets
+def _add_protocol(
+    found: Summary,
+    protocol: str,
+    results: LocalizationResults,
+    fullsup: LocalizationResults | None,
+    parts: list[Subset],
+    controls: bool,
+) -> None:
+    threshold = found.fixed_threshold
+    model = model_answer(protocol, results, fullsup)
+    others = control_answers(protocol, results, fullsup, threshold) if controls else {}
+    for subset in parts:
+        found.rows += box_rows(protocol, model, others, subset, threshold)
+        found.rows += _pixel_rows(protocol, results, fullsup, subset, threshold)
+        found.histograms += histograms(protocol, model, subset)
+    if is_swept(model.curves, threshold):
+        found.swept += (protocol,)
 
 
-def _correct(results: LocalizationResults) -> Correct:
-    """Of each image, as far as class scores tell: nothing without, Top-5 with five classes each."""
-    if results.top is None:
-        return {}
-    right = results.top == results.labels[:, None]
-    correct = {"Top-1": right[:, 0]}
-    return correct | {"Top-5": right.any(axis=1)} if right.shape[1] >= TOP else correct
-
-
-def _class_rows(results: LocalizationResults, subset: _Subset, options: _Options) -> list[Row]:
+def _class_rows(results: LocalizationResults, subset: Subset, resampling: Resampling) -> list[Row]:
     """Class scores, and the part boxes, which need no protocol but the boxes themselves."""
     rows = [
         Row(f"{name} Cls", mean_of(right, subset.draws), subset.images, subset=subset.name)
@@ -167,88 +109,31 @@ def _class_rows(results: LocalizationResults, subset: _Subset, options: _Options
     part_iou = results.part_iou[subset.kept]
     part_iou = part_iou[~np.isnan(part_iou)]
     if len(part_iou):
-        figure = mean_of(part_iou, options.draws(len(part_iou)))
+        figure = mean_of(part_iou, resampling.draws(len(part_iou)))
         rows.append(Row(PART_IOU, figure, len(part_iou), "tight", FIXED, subset.name))
     return rows
 
 
-def _all_boxes(
+def _pixel_rows(
     protocol: str,
     results: LocalizationResults,
     fullsup: LocalizationResults | None,
-    options: _Options,
-) -> dict[str, _Boxes]:
-    """The model's boxes under ``model`` and every control's."""
-
-    def curves(of: LocalizationResults) -> dict[str, BoxCurves]:
-        found = {"model": of.curves[protocol]}
-        if options.controls:
-            found |= control_curves(get_protocol(protocol), of, options.fixed_threshold)
-        return found
-
-    scored = curves(results)
-    chosen_on = curves(fullsup) if fullsup is not None else {}
-    return {
-        who: _Boxes(scored[who], {FULLSUP: chosen_on[who]} if chosen_on else {}) for who in scored
-    }
-
-
-def _select(boxes: _Boxes, kept: np.ndarray | slice) -> _Boxes:
-    """The scored images at ``kept``; the oracle sees these alone, train-fullsup stays whole."""
-    curves = boxes.curves.select(kept)
-    return _Boxes(curves, {**boxes.references, ORACLE: curves})
-
-
-def _box_rows(
-    protocol: str, boxes: dict[str, _Boxes], subset: _Subset, fixed_threshold: float | None
+    subset: Subset,
+    fixed_threshold: float | None,
 ) -> list[Row]:
-    rows = []
-    for source in (FIXED, *boxes["model"].references):
-        figures = {
-            who: _estimates(box, source, subset.correct, subset.draws if who == "model" else None)
-            for who, box in boxes.items()
-        }
-        for name, figure in figures.pop("model").items():
-            if source == FIXED and fixed_threshold is not None:
-                figure = replace(figure, thresholds=(fixed_threshold,))
-            beside = {who: own[name].value for who, own in figures.items() if name in own}
-            rows.append(Row(name, figure, subset.images, protocol, source, subset.name, beside))
-    return rows
-
-
-def _estimates(
-    boxes: _Boxes, source: str, correct: Correct, draws: Bootstrap | None
-) -> dict[str, Estimate]:
-    if source == FIXED:
-        if boxes.curves.fixed is None:
-            return {}
-        return one_box_estimates(boxes.curves, None, correct, draws)
-    reference = boxes.references[source]
-    figures = one_box_estimates(boxes.curves, reference, correct, draws)
-    known = figures["GT-known Loc"]
-    return {
-        **figures,
-        **largest_box_estimates(boxes.curves, reference, known, draws),
-        **any_box_estimates(boxes.curves, reference, draws),
-    }
-
-
-def _histograms(protocol: str, boxes: _Boxes, subset: str) -> list[Histogram]:
-    sources: dict[str, BoxCurves | None] = dict(boxes.references)
-    if boxes.curves.fixed is not None:
-        sources = {FIXED: None, **sources}
+    """Figures of pixels, where images have masks."""
+    if results.pixels is None:
+        return []
+    own = results if subset.name == ALL else results.select(subset.kept)
+    sources: dict[str, LocalizationResults | None] = {FIXED: None}
+    if fullsup is not None:
+        sources[FULLSUP] = fullsup
+    sources[ORACLE] = own
+    figures = pixel_figures(protocol, own, sources, fixed_threshold, subset.draws)
     return [
-        histogram(protocol, source, subset, one_box_iou(boxes.curves, reference))
-        for source, reference in sources.items()
+        Row(f.name, f.estimate, subset.images, protocol, f.source, subset.name, f.controls)
+        for f in figures
     ]
-
-
-def _is_swept(curves: BoxCurves, fixed_threshold: float | None) -> bool:
-    """Whether the fixed boxes are those of the sweep, so that they are one of its answers."""
-    if curves.fixed is None or fixed_threshold is None:
-        return False
-    columns = np.flatnonzero(np.isclose(curves.thresholds, fixed_threshold, rtol=0, atol=1e-9))
-    return any(np.array_equal(curves.fixed, curves.largest[:, column]) for column in columns)
 
 
 def _check_fullsup(results: LocalizationResults, fullsup: LocalizationResults) -> None:
@@ -269,25 +154,3 @@ def _check_fullsup(results: LocalizationResults, fullsup: LocalizationResults) -
                 known=fullsup.curves,
                 hint="evaluate train-fullsup again with the same metric settings",
             )
-
-
-def _pixel_rows(
-    protocol: str,
-    results: LocalizationResults,
-    fullsup: LocalizationResults | None,
-    subset: _Subset,
-    fixed_threshold: float | None,
-) -> list[Row]:
-    """Figures of pixels, where images have masks."""
-    if results.pixels is None:
-        return []
-    own = results if subset.name == ALL else results.select(subset.kept)
-    sources: dict[str, LocalizationResults | None] = {FIXED: None}
-    if fullsup is not None:
-        sources[FULLSUP] = fullsup
-    sources[ORACLE] = own
-    figures = pixel_figures(protocol, own, sources, fixed_threshold, subset.draws)
-    return [
-        Row(f.name, f.estimate, subset.images, protocol, f.source, subset.name, f.controls)
-        for f in figures
-    ]

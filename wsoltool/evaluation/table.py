@@ -26,7 +26,7 @@ from wsoltool.evaluation.rows import (
     Row,
     Summary,
 )
-from wsoltool.evaluation.summary import SMALL_SHARE
+from wsoltool.evaluation.subsets import SMALL_SHARE
 
 EXTRACTORS_OWN = "the box extractor's"
 HEADLINE = ("Top-1 Cls", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2", "mean IoU")

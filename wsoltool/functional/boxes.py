@@ -39,15 +39,21 @@ def box_iou(a: np.ndarray, b: np.ndarray, inclusive: bool = False) -> np.ndarray
         _check_inclusive(a)
         _check_inclusive(b)
     extra = 1.0 if inclusive else 0.0
-    low = np.maximum(a[:, None, :2], b[None, :, :2])
-    high = np.minimum(a[:, None, 2:], b[None, :, 2:])
-    overlap = np.clip(high - low + extra, 0.0, None).prod(axis=2)  # (N, M)
+    overlap = _shared(a, b, 0, extra) * _shared(a, b, 1, extra)  # (N, M)
     union = _areas(a, extra)[:, None] + _areas(b, extra)[None] - overlap
     return np.divide(overlap, union, out=np.zeros_like(overlap), where=union > 0)
 
 
+def _shared(a: np.ndarray, b: np.ndarray, axis: int, extra: float) -> np.ndarray:
+    """``(N, M)``: how much of a side each pair of boxes has in common."""
+    low = np.maximum(a[:, None, axis], b[None, :, axis])
+    high = np.minimum(a[:, None, axis + 2], b[None, :, axis + 2])
+    return np.maximum(high - low + extra, 0.0)
+
+
 def _areas(boxes: np.ndarray, extra: float) -> np.ndarray:
-    return np.clip(boxes[:, 2:] - boxes[:, :2] + extra, 0.0, None).prod(axis=1)
+    sides = np.maximum(boxes[:, 2:] - boxes[:, :2] + extra, 0.0)
+    return sides[:, 0] * sides[:, 1]
 
 
 def _as_boxes(boxes: np.ndarray) -> np.ndarray:
@@ -155,9 +161,20 @@ def centre_gaussian(size: Size, spread: float = 0.25) -> np.ndarray:
     Returns:
         ``(H, W)`` float64, scaled to [0, 1]; zeros where it would be constant.
     """
-    rows, columns = (
-        np.exp(-(((np.arange(side) + 0.5) / side - 0.5) ** 2) / (2 * spread**2)) for side in size
-    )
-    bump = rows[:, None] * columns
-    bump -= bump.min()
-    return bump / bump.max() if bump.max() > 0 else bump
+    down, across = (_bell(side, spread) for side in size)
+    return _scaled(down[:, None] * across, down.min() * across.min(), down.max() * across.max())
+
+
+def centre_gaussian_profiles(size: Size, spread: float = 0.25) -> tuple[np.ndarray, np.ndarray]:
+    """The maxima of :func:`centre_gaussian`'s columns ``(W,)`` and rows ``(H,)``, to the bit."""
+    down, across = (_bell(side, spread) for side in size)
+    low, high = down.min() * across.min(), down.max() * across.max()
+    return _scaled(down.max() * across, low, high), _scaled(across.max() * down, low, high)
+
+
+def _bell(side: int, spread: float) -> np.ndarray:
+    return np.exp(-(((np.arange(side) + 0.5) / side - 0.5) ** 2) / (2 * spread**2))
+
+
+def _scaled(values: np.ndarray, low: float, high: float) -> np.ndarray:
+    return (values - low) / (high - low) if high > low else np.zeros_like(values)
