@@ -81,11 +81,27 @@ def _best_iou(
     """
     shares = np.concatenate([[1.0], SHARES, [FIXED_SHARE]])
     thresholds = np.concatenate([protocol.thresholds, at_threshold])
-    gaussian = lru_cache(maxsize=1)(lambda frame: gaussian_boxes(protocol, frame, thresholds))
+    gaussian = lru_cache(maxsize=1)(
+        lambda frame: _runs(gaussian_boxes(protocol, frame, thresholds))
+    )
     best = np.empty((len(results), len(shares) + len(thresholds)), dtype=np.float32)
     for index in np.lexsort(results.sizes.T):  # images of one size after the other
         size = results.size(index)
         centred = protocol.answers(centre_boxes(size, shares), size)
-        boxes = np.concatenate([centred, gaussian(protocol.frame(size))])
-        best[index] = protocol.best_iou(boxes, protocol.targets(results.truth(index), size))
+        swept, places = gaussian(protocol.frame(size))
+        boxes, targets = (
+            np.concatenate([centred, swept]),
+            protocol.targets(results.truth(index), size),
+        )
+        found = protocol.best_iou(boxes, targets)
+        best[index, : len(shares)] = found[: len(shares)]
+        best[index, len(shares) :] = found[len(shares) :][places]
     return best
+
+
+def _runs(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """``(R, 4)`` boxes without repetitions in a row, and ``(T,)`` the place of each of T there."""
+    differs = boxes[1:] != boxes[:-1]
+    first = np.ones(len(boxes), dtype=bool)
+    first[1:] = differs[:, 0] | differs[:, 1] | differs[:, 2] | differs[:, 3]
+    return boxes[first], np.cumsum(first) - 1
