@@ -126,6 +126,32 @@ def test_save_best_must_be_a_figure_of_the_table():
     assert "did you mean 'MaxBoxAccV2'?" in text
 
 
+def test_save_best_may_be_a_figure_of_a_further_metric():
+    options = {"checkpoint.save_best": "mAP@0.5", "metrics": [{"type": "DetectionMetric"}]}
+    check(load_config(BASE, options), "train")
+    text = problems({**options, "checkpoint.save_best": "mAP@0.75"})
+    assert "did you mean 'mAP@0.5'?" in text
+    without_table = {**options, "evaluation": None}
+    check(load_config(BASE, without_table), "train")
+    assert "known: mAP@0.5" in problems({**without_table, "checkpoint.save_best": "MaxBoxAccV2"})
+    # What a metric of another library answers cannot be known.
+    foreign = [{"type": "mmengine.DumpResults", "out_file_path": "x.pkl"}]
+    check(load_config(BASE, {"metrics": foreign, "checkpoint.save_best": "loss"}), "train")
+
+
+def test_values_of_further_metrics_are_checked():
+    wrong = [{"type": "DetectionMetric", "ap": "12point"}, {"type": "SegmentationMetric"}]
+    text = problems({"metrics": wrong})
+    assert "unknown form of average precision '12point'" in text
+    assert "at: metrics[0]" in text
+    assert "1 problem" in text
+
+
+def test_the_localization_table_is_switched_off_only_for_something_else():
+    assert "evaluation is None, and there are no metrics" in problems({"evaluation": None})
+    check(load_config(BASE, {"evaluation": None, "metrics": [{"type": "DetectionMetric"}]}))
+
+
 def test_plugins_own_checks_are_heard():
     text = problems(
         {"train_dataloader.dataset.image_size": 64},

@@ -13,12 +13,14 @@ from importlib import import_module
 from pathlib import Path
 
 from wsoltool import __version__
+from wsoltool.commands import evaluate_options
 from wsoltool.errors import WsolError
 
 #: Command -> what it does; the module ``wsoltool.commands.<name>`` runs it.
 COMMANDS: dict[str, str] = {
     "train": "train a localizer from a config",
     "test": "score a checkpoint: one table, and a gallery of pictures",
+    "evaluate": "score maps of any tool: <image id>.npy against boxes or masks",
     "compare": "what differs between evaluations of the same images",
     "localize": "boxes for photos: JSON, CSV and overlays",
     "check": "find all mistakes of a config without running it",
@@ -59,7 +61,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"wsoltool {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name, summary in COMMANDS.items():
-        command = commands.add_parser(name, help=summary, description=summary.capitalize() + ".")
+        command = commands.add_parser(
+            name,
+            help=summary,
+            description=summary[0].upper() + summary[1:] + ".",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
         _ARGUMENTS[name](command)
         command.add_argument(
             "--debug", action="store_true", help="show the traceback of expected errors too"
@@ -112,7 +119,7 @@ def _test(parser: argparse.ArgumentParser) -> None:
 
 
 def _compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("first", type=Path, metavar="A.json", help="from wsoltool test --json")
+    parser.add_argument("first", type=Path, metavar="A.json", help="of wsoltool test or evaluate")
     parser.add_argument(
         "others", type=Path, nargs="+", metavar="B.json", help="each is compared with the first"
     )
@@ -155,6 +162,7 @@ def _new_plugin(parser: argparse.ArgumentParser) -> None:
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "train": _train,
     "test": _test,
+    "evaluate": evaluate_options.add_to,
     "compare": _compare,
     "localize": _localize,
     "check": _config,

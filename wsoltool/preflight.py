@@ -29,7 +29,7 @@ TOP_LEVEL: dict[str, str] = {
     "train_cfg": "length of training",
     "optim_wrapper": "optimizer, as mmengine's OptimWrapper takes it",
     "param_scheduler": "learning-rate schedulers of mmengine, a list",
-    "evaluation": "protocols and options of the evaluator",
+    "evaluation": "protocols and options of the localization table; None for none",
     "metrics": "further metrics, a list",
     "custom_hooks": "further runner hooks, a list",
     "checkpoint": "how often checkpoints are saved, and how many are kept",
@@ -123,7 +123,8 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     ours = {key: value for key, value in tree.items() if key not in _MMENGINE}
     yield from _walk(ours, "", components)
     yield from _mmengine_problems(tree)
-    yield from _evaluation_problems(tree.get("evaluation", {}))
+    yield from _evaluation_problems(tree.get("evaluation", {}), tree.get("metrics", ()))
+    yield from _metric_problems(tree.get("metrics", ()), components)
 
 
 def _unknown_keys(
@@ -296,9 +297,14 @@ def _foreign_type(
         yield from argument_problems(known[name], given, at, supplied)
 
 
-def _evaluation_problems(evaluation: Any) -> Iterable[WsolError]:
+def _evaluation_problems(evaluation: Any, metrics: Any) -> Iterable[WsolError]:
     from wsoltool.evaluation.metric import LocalizationMetric
 
+    if evaluation is None:
+        if not metrics:
+            what = "evaluation is None, and there are no metrics"
+            yield ConfigError(what, at="metrics", expected="[dict(type='DetectionMetric')], say")
+        return
     if not isinstance(evaluation, Mapping):
         yield ConfigError(f"evaluation is {evaluation!r}", at="evaluation", expected="a dict")
         return
@@ -311,6 +317,20 @@ def _evaluation_problems(evaluation: Any) -> Iterable[WsolError]:
             yield error.located("evaluation")
         except (TypeError, ValueError) as error:
             yield ConfigError(f"a value cannot be used: {error}", at="evaluation")
+
+
+def _metric_problems(metrics: Any, components: Catalogue) -> Iterable[WsolError]:
+    """Values that the toolbox's own kind of metric refuses; others may do work when built."""
+    from wsoltool.evaluation.further import FurtherMetric
+
+    for index, settings in enumerate(metrics if isinstance(metrics, (list, tuple)) else ()):
+        at = f"metrics[{index}]"
+        try:
+            name = settings.get("type") if isinstance(settings, Mapping) else None
+            if issubclass(components.resolve(("metric",), name, f"{at}.type"), FurtherMetric):
+                components.build(("metric",), settings, at)
+        except WsolError as error:
+            yield error
 
 
 def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
@@ -344,8 +364,13 @@ def save_best_problems(config: Config) -> list[ConfigError]:
     from wsoltool.evaluation.rows import BOX_METRICS, CLASS_METRICS, DEFINED_ON_TEST
 
     names = plain(config.get("checkpoint", {})).get("save_best", ())
-    known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)
     names = (names,) if isinstance(names, str) else names
+    known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)
+    known = () if config.get("evaluation", {}) is None else known
+    further = _further_names(plain(config.get("metrics", ()))) if names else ()
+    if further is None:
+        return []
+    known += further
     return [
         ConfigError(
             f"save_best is {name!r}, which is no figure of the table",
@@ -356,3 +381,19 @@ def save_best_problems(config: Config) -> list[ConfigError]:
         for name in names or ()
         if name not in (*known, "auto")
     ]
+
+
+def _further_names(metrics: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
+    """The figures that further metrics will give; None if one of them cannot say."""
+    from wsoltool.evaluation.further import FurtherMetric
+
+    found: tuple[str, ...] = ()
+    for index, settings in enumerate(metrics):
+        try:
+            metric = catalogue().build(("metric",), settings, f"metrics[{index}]")
+        except WsolError:
+            return None  # reported where the config names it
+        if not isinstance(metric, FurtherMetric):
+            return None
+        found += metric.figure_names()
+    return found

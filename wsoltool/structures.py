@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    # Scoring maps needs records but no torch, which takes seconds to import.
+    import torch
+    from torch import Tensor
 
 Size = tuple[int, int]
 Region = tuple[float, float, float, float]
@@ -80,9 +83,13 @@ class Samples:
     @classmethod
     def of(cls, items: Sequence[Sample]) -> Samples:
         """Stack the samples' labels."""
+        import torch
+
         return cls(torch.as_tensor(np.stack([np.asarray(s.label) for s in items])), tuple(items))
 
     def to(self, device: torch.device | str) -> Samples:
+        import torch
+
         # A copy to the CPU must be waited for: it would be read before it has arrived.
         waits = torch.device(device).type == "cpu"
         return replace(self, labels=self.labels.to(device, non_blocking=not waits))
@@ -103,6 +110,8 @@ class Samples:
         """``(B, K)`` float32: one-hot, soft or multi-hot."""
         if self.labels.ndim == 2:
             return self.labels.float()
+        from torch.nn import functional as F
+
         return F.one_hot(self.labels, num_classes).float()
 
     def __len__(self) -> int:
@@ -129,6 +138,8 @@ class View:
     def apply(self, images: Tensor) -> Tensor:
         """``(B, 3, H, W)`` input, rescaled (antialiased bilinear) and mirrored."""
         if self.scale != 1.0:
+            from torch.nn import functional as F
+
             size = [max(1, round(side * self.scale)) for side in images.shape[-2:]]
             images = F.interpolate(images, size=size, mode="bilinear", antialias=True)
         return images.flip(-1) if self.flip else images

@@ -68,7 +68,8 @@ def complete():
         "batch_augmentations": [{"type": "has.HideAndSeek", "grid_size": 4}],
         "preprocessor": {"channels_last": True},
     }
-    tree |= {"custom_hooks": [{"type": "mmengine.EMAHook"}], "metrics": []}
+    tree |= {"custom_hooks": [{"type": "mmengine.EMAHook"}]}
+    tree["metrics"] = [{"type": "DetectionMetric", "ious": (0.5,), "ap": "11point"}]
     tree |= {"checkpoint": {"save_best": "MaxBoxAccV2"}, "load_from": "x.pth", "data_root": "x"}
     return Config(tree, filename=config.filename)
 

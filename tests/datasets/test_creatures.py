@@ -163,6 +163,28 @@ class TestTruth:
         with pytest.raises(SupervisionError, match="creatures/train-weaksup/000000"):
             dataset.truth(0)
 
+    def test_boxes_are_labelled(self):
+        for options in ({}, {"instances": (1, 3)}, {"instances": (1, 3), "multi_label": True}):
+            dataset = Creatures("test", length=20, **options)
+            for index in range(20):
+                truth = dataset.truth(index)
+                assert truth.labels.dtype == np.int64
+                assert len(truth.labels) == len(truth.boxes)
+                assert np.array_equal(truth.labels, dataset.instance_labels(index))
+
+    def test_segments_are_the_classes_of_the_mask(self):
+        dataset = Creatures("test", length=30, instances=3, multi_label=True)
+        for index in range(30):
+            truth = dataset.truth(index)
+            assert truth.segments.dtype == np.int16
+            assert np.array_equal(truth.segments > 0, truth.mask == 1)
+            for (x0, y0, x1, y1), label in zip(truth.boxes.astype(int), truth.labels, strict=True):
+                own = truth.segments[y0:y1, x0:x1]
+                assert set(np.unique(own)) == {0, label + 1}
+
+    def test_without_several_labels_the_mask_needs_no_segments(self):
+        assert Creatures("test", length=1, instances=3).truth(0).segments is None
+
 
 class TestClassCue:
     @pytest.mark.parametrize("seed", range(12))

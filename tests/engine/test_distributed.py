@@ -12,6 +12,26 @@ import torch
 from wsoltool.engine.distributed import join_group, wrapper_settings
 from wsoltool.errors import ConfigError
 
+TABLE = {
+    "Top-1 Cls",
+    "GT-known Loc",
+    "MaxBoxAccV2",
+    "PxAP",
+    "PIoU",
+    "mIoU",
+    "mLEV",
+    "mLEV (box)",
+}
+FURTHER = {
+    "mAP@0.5",
+    "mAP@0.1",
+    "CorLoc",
+    "CorLoc (image mean)",
+    "segmentation/mIoU (label)",
+    "segmentation/mIoU (label, with background)",
+    "segmentation/mLEV (label)",
+    "segmentation/mLEV (label, box)",
+}
 WORKER = Path(__file__).with_name("two_processes.py")
 
 
@@ -26,6 +46,12 @@ def run(task, folder, processes, cwd=None):
 
 def equal(first, second):
     return first.keys() == second.keys() and all(first[k].equal(second[k]) for k in first)
+
+
+def figures(folder, name):
+    """What one process and two have told."""
+    files = (folder / f"{name}-on-{count}.json" for count in (1, 2))
+    return [json.loads(file.read_text()) for file in files]
 
 
 @pytest.mark.slow
@@ -59,28 +85,23 @@ def test_training_ends_with_one_network_and_scores_as_one_process(tmp_path):
     run("test", trained, 1, cwd=current)
     run("test", trained, 2, cwd=current)
     for size in (10, 11, 1):
-        alone, shared = (
-            json.loads((trained / f"test-{size}-on-{count}.json").read_text()) for count in (1, 2)
-        )
+        alone, shared = figures(trained, f"single-{size}-by-1")
         assert len(alone["images"]) == len(set(alone["images"])) == size
-        assert shared["images"] == alone["images"]
-        assert shared["chosen_on"] == alone["chosen_on"]
-        rows, rows_alone = shared["report"]["rows"], alone["report"]["rows"]
-        if size != 10:  # not divided into other batches
-            assert rows == rows_alone  # figures, thresholds, intervals and controls
-        for row, other in zip(rows, rows_alone, strict=True):
+        assert shared == alone, "figures of two processes differ from those of one"
+        assert {row["metric"] for row in alone["table"]["rows"]} >= TABLE
+        assert alone["further"].keys() >= FURTHER
+        alone, shared = figures(trained, f"several-{size}-by-1")
+        assert shared == alone, "figures of two processes differ from those of one"
+        assert {row["images"] for row in alone["rows"]} == {size}
+        assert alone["further"].keys() >= {"mAP@0.5", "CorLoc", "segmentation/mIoU (predicted)"}
+    for kind in ("single", "several"):  # other batches: the last bits of maps may differ
+        alone, shared = figures(trained, f"{kind}-11-by-2")
+        assert alone.get("images") == shared.get("images")
+        assert shared["further"] == pytest.approx(alone["further"], rel=1e-6)
+        rows = [told["rows"] + told.get("table", {}).get("rows", []) for told in (alone, shared)]
+        for row, other in zip(*rows, strict=True):
             assert row["metric"] == other["metric"]
             assert row["value"] == pytest.approx(other["value"], rel=1e-6)
-        assert {row["metric"] for row in alone["report"]["rows"]} >= {
-            "Top-1 Cls",
-            "GT-known Loc",
-            "MaxBoxAccV2",
-            "PxAP",
-            "PIoU",
-            "mIoU",
-            "mLEV",
-            "mLEV (box)",
-        }
     assert (trained / "cam_small_creatures.py").read_text() == config, "a test changed the config"
     assert not list(current.iterdir()), "something was left in the current folder"
 

@@ -17,10 +17,11 @@ from mmengine.model import MMDistributedDataParallel
 from mmengine.optim import OptimWrapper
 from torch import distributed, nn
 
-from wsoltool.config import load_config
+from wsoltool.config import load_config, plain
 from wsoltool.engine.distributed import join_group, wrapper_settings
-from wsoltool.engine.scoring import score_checkpoint
+from wsoltool.engine.scoring import Scoring, score_checkpoint
 from wsoltool.engine.training import training_runner
+from wsoltool.evaluation.further_table import figure_rows
 from wsoltool.evaluation.table import report
 from wsoltool.models.builder import build_localizer
 from wsoltool.structures import Sample, Samples
@@ -41,9 +42,24 @@ SETTINGS = {
     "train_cfg.max_epochs": 1,
     "param_scheduler": [],
     "evaluation.resamples": 20,
+    "metrics": [
+        {"type": "DetectionMetric", "min_score": 0.0, "resamples": 20},
+        {"type": "SegmentationMetric", "resamples": 20},
+    ],
 }
-BATCHES = {10: 2, 11: 1, 1: 2}
-"""Batch size by size of the test set; a map's last bits may depend on what it is batched with."""
+#: Images with several labels and objects; the classes that are likely differ between them.
+SEVERAL = {
+    "val_dataloader.num_workers": 0,
+    "test_dataloader.dataset.image_size": 64,
+    "test_dataloader.num_workers": 0,
+    "metrics": [
+        {"type": "DetectionMetric", "min_score": 0.4, "ap": "11point", "resamples": 20},
+        {"type": "SegmentationMetric", "classes": "predicted", "resamples": 20},
+    ],
+}
+#: Sizes of the test set and its batches. A map's last bits may depend on what it is batched with.
+CASES = ((10, 1), (11, 1), (1, 1), (11, 2))
+SINGLE = "cam_small_creatures"
 
 
 def step(folder: Path) -> None:
@@ -75,7 +91,7 @@ def step(folder: Path) -> None:
 
 def train(folder: Path) -> None:
     """An epoch; every rank saves the network that it ends with."""
-    config = load_config("cam/cam_small_creatures.py", SETTINGS)
+    config = load_config(f"cam/{SINGLE}.py", SETTINGS)
     runner = training_runner(config, folder)
     runner.train()
     model = getattr(runner.model, "module", runner.model)
@@ -85,25 +101,57 @@ def train(folder: Path) -> None:
 
 
 def test(folder: Path) -> None:
-    """Scores of the saved network on test sets that two processes divide, and do not."""
-    for size, batch_size in BATCHES.items():
-        options = {**SETTINGS, "test_dataloader.dataset.length": size}
-        for loader in ("val_dataloader", "test_dataloader"):
-            options[f"{loader}.batch_size"] = batch_size
-        config = load_config("cam/cam_small_creatures.py", options)
-        scoring = score_checkpoint(config, folder / "model.pth", folder, LAUNCHER)
+    """Every metric of saved networks, on test sets that two processes divide, and do not."""
+    for size, batch in CASES:
+        case = f"{size}-by-{batch}-on-{get_world_size()}.json"
+        options = {
+            "test_dataloader.dataset.length": size,
+            "val_dataloader.batch_size": batch,
+            "test_dataloader.batch_size": batch,
+        }
+        scoring = score(f"cam/{SINGLE}.py", {**SETTINGS, **options}, folder / "model.pth", folder)
+        told = content(scoring)
         if get_rank() == 0:
-            found = scoring.results
-            content = {
-                "report": report(scoring.summary),
-                "images": [str(name) for name in found.image_ids],
-                "chosen_on": len(scoring.runner.val_dataloader.dataset),
-            }
-            name = f"test-{size}-on-{get_world_size()}.json"
-            (folder / name).write_text(json.dumps(content))
+            assert scoring.summary is not None
+            told["table"] = report(scoring.summary)
+            told["images"] = [str(name) for name in scoring.results.image_ids]
+            told["chosen_on"] = len(scoring.runner.val_dataloader.dataset)
         else:
             assert scoring.summary is None
             assert scoring.results is None
+            assert scoring.tables == []
+        save(told, folder / f"single-{case}")
+        config = f"cam/{SINGLE}_multilabel.py"
+        scoring = score(config, {**SEVERAL, **options}, several(folder), folder)
+        assert scoring.summary is None
+        save(content(scoring), folder / f"several-{case}")
+
+
+def score(config: str, options: dict, checkpoint: Path, folder: Path) -> Scoring:
+    """The figures of a config with options."""
+    return score_checkpoint(load_config(config, options), checkpoint, folder, LAUNCHER)
+
+
+def several(folder: Path) -> Path:
+    """The checkpoint of an untrained multi-label network."""
+    path = folder / "several.pth"
+    if LAUNCHER == "none" and not path.exists():
+        torch.manual_seed(1)
+        config = load_config(f"cam/{SINGLE}_multilabel.py")
+        model = build_localizer(plain(config.model))
+        torch.save({"meta": {}, "state_dict": model.state_dict()}, path)
+    return path
+
+
+def content(scoring: Scoring) -> dict:
+    """Figures, intervals, controls and classes of the further metrics."""
+    rows = [row for table in scoring.tables for row in figure_rows(table)]
+    return {"further": scoring.further, "rows": rows}
+
+
+def save(told: dict, path: Path) -> None:
+    if get_rank() == 0:
+        path.write_text(json.dumps(told))
 
 
 if __name__ == "__main__":

@@ -85,3 +85,62 @@ def mask_boxes():
         return predictions
 
     return apply
+
+
+@dataclass
+class SeveralPrediction:
+    """Boxes and maps by class, for images that show any number of classes."""
+
+    sample: Sample
+    scores: np.ndarray
+    found: dict[int, Boxes]
+    maps: dict[int, np.ndarray]
+
+    def map(self, class_id: int, size: Size | None = None) -> np.ndarray:
+        return self.maps[class_id]
+
+    def boxes(self, class_id: int) -> Boxes:
+        return self.found[class_id]
+
+
+def make_several(
+    name: str = "a",
+    scores: tuple[float, ...] = (0.9, 0.9, 0.0),
+    found: dict[int, list] | None = None,
+    true: list[tuple] = (),
+    label: int | tuple[int, ...] | None = None,
+    maps: dict[int, np.ndarray] | None = None,
+    size: Size = (10, 10),
+    segments: np.ndarray | None = None,
+    mask: np.ndarray | None = None,
+) -> SeveralPrediction:
+    """An image with true objects (class, box[, difficult]) and answers class -> (score, box)s.
+
+    The label is multi-hot of the true classes unless given. Classes without an answer have none.
+    """
+    found = {
+        c: Boxes(
+            np.array([box for _, box in answers], np.float32).reshape(-1, 4),
+            np.array([score for score, _ in answers], np.float32),
+        )
+        for c, answers in {**dict.fromkeys(range(len(scores)), ()), **(found or {})}.items()
+    }
+    if label is None:
+        label = np.isin(np.arange(len(scores)), [entry[0] for entry in true]).astype(np.float32)
+    boxes = np.array([entry[1] for entry in true], np.float32).reshape(-1, 4)
+    truth = Truth(
+        boxes,
+        boxes - np.array([0, 0, 1, 1], np.float32),
+        mask=mask,
+        labels=None if isinstance(label, int) else np.array([e[0] for e in true], np.int64),
+        difficult=np.array([len(entry) > 2 for entry in true], bool),
+        segments=segments,
+    )
+    region = (0.0, 0.0, float(size[1]), float(size[0]))
+    sample = Sample(name, label, size, region, truth=truth)
+    return SeveralPrediction(sample, np.array(scores, np.float32), found, maps or {})
+
+
+@pytest.fixture
+def several():
+    return make_several

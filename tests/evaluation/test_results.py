@@ -126,3 +126,24 @@ def test_files_that_are_no_results(results, tmp_path, damage, says):
         LocalizationResults.load(path)
     assert says in str(caught.value)
     assert f"at: {path}" in str(caught.value)
+
+
+def without_scores(items):
+    for item in items:
+        item.top = None
+    return LocalizationResults.stack(items, GRIDS)
+
+
+def test_results_without_class_scores(items, tmp_path):
+    results = without_scores(items)
+    results.save(tmp_path / "results.npz")
+    loaded = LocalizationResults.load(tmp_path / "results.npz")
+    assert results.top is loaded.top is results.select(np.array([True, False, True, False])).top
+    assert results.top is None
+    same(loaded, results)
+
+
+def test_class_scores_are_of_all_images_or_of_none(items):
+    items[2].top = None
+    with pytest.raises(EvaluationError, match="1 of 4 images have no class scores"):
+        LocalizationResults.stack(items, GRIDS)

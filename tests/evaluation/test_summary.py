@@ -371,3 +371,25 @@ def test_the_whole_image_beside_gt_known():
         if (r.name, r.protocol, r.source, r.subset) == ("MaxBoxAccV2", "tight", ORACLE, "all")
     ]
     assert v2[0].controls[WHOLE] == pytest.approx((100 + 75 + 25) / 3)
+
+
+def test_without_class_scores_their_rows_are_absent_and_the_others_unchanged():
+    results, fullsup = random_results(40, 0), random_results(15, 1, "tuned")
+    with_scores = summarize(results, fullsup, fixed_threshold=0.2, resamples=10)
+    results.top = fullsup.top = None
+    without = summarize(results, fullsup, fixed_threshold=0.2, resamples=10)
+    check_summary(without)
+    assert not any(row.name.startswith("Top-") for row in without.rows)
+    kept = [row for row in with_scores.rows if not row.name.startswith("Top-")]
+    assert [(r.key, r.protocol, r.estimate, r.controls, r.images) for r in without.rows] == [
+        (r.key, r.protocol, r.estimate, r.controls, r.images) for r in kept
+    ]
+
+
+def test_fewer_than_five_classes_give_no_top_5():
+    results = random_results(40, 0)
+    expected = summarize(results, resamples=0).metrics()
+    results.top = results.top[:, :2]
+    found = summarize(results, resamples=0).metrics()
+    assert found == {key: value for key, value in expected.items() if not key.startswith("Top-5")}
+    assert {"Top-1 Cls", "Top-1 Loc", "Top-1 Loc (test-oracle)"} <= set(found)

@@ -8,6 +8,8 @@ import pytest
 from rich.console import Console
 
 from wsoltool.evaluation.metric import LocalizationMetric
+from wsoltool.evaluation.results import LocalizationResults
+from wsoltool.evaluation.summary import summarize
 from wsoltool.evaluation.table import caption, metrics_table, report
 
 
@@ -138,6 +140,27 @@ def test_without_resamples_there_is_no_interval(four):
     console = Console(file=io.StringIO(), width=200)
     console.print(metrics_table(metric.summary))
     assert "75.0 (" not in console.file.getvalue()
+
+
+def test_what_the_caption_says_besides(summary):
+    console = Console(file=io.StringIO(), width=200)
+    console.print(metrics_table(summary, "a box of ours", ["Bad maps: 3 [a/b] of 4."]))
+    text = " ".join(console.file.getvalue().split())
+    assert "fixed = a box of ours; fullsup" in text
+    assert "Bad maps: 3 [a/b] of 4." in text
+
+
+def test_without_class_scores_the_table_begins_with_the_protocols(four):
+    metric = LocalizationMetric(["tight"], fixed_threshold=0.2, resamples=0)
+    items = [metric.score(prediction) for prediction in four]
+    for item in items:
+        item.top = None
+    results = LocalizationResults.stack(items, {"tight": metric.protocols[0].thresholds})
+    summary = summarize(results, fixed_threshold=0.2, resamples=0)
+    console = Console(file=io.StringIO(), width=200)
+    console.print(metrics_table(summary))
+    assert "Top-1" not in console.file.getvalue()
+    assert "the 3 images whose object covers less" in caption(summary)
 
 
 @pytest.fixture

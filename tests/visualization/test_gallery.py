@@ -162,6 +162,18 @@ def test_items_tell_the_labelled_class_truth_and_overlap(creatures, model):
     assert shown.correct is bool(overlap >= 0.5)
 
 
+def test_of_several_classes_the_first_is_shown_with_its_own_boxes(model):
+    several = Creatures("test", length=12, image_size=64, instances=3, multi_label=True)
+    for index, shown in enumerate(gallery_items(model, several, 12)):
+        truth = several.truth(index)
+        first = int(np.flatnonzero(several.label(index))[0])
+        assert np.array_equal(shown.truth, truth.boxes[truth.labels == first])
+        verdict = shown.caption.partition(": ")[2]
+        assert verdict.startswith(several.classes[first])
+        named = verdict.partition("predicted ")[2].partition(",")[0]
+        assert named not in [several.classes[c] for c in truth.labels], "a label is no mistake"
+
+
 def test_without_boxes_nothing_is_claimed(model):
     weak = Creatures(split="train-weaksup", length=2, image_size=32)
     shown = next(gallery_items(model, weak, 1))

@@ -5,13 +5,14 @@ from __future__ import annotations
 import argparse
 import ast
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mmengine.config import Config
 from rich.console import Console
 
-from wsoltool.config import load_config
 from wsoltool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
 
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _WORDS = {"true": True, "false": False}
@@ -19,6 +20,8 @@ _WORDS = {"true": True, "false": False}
 
 def config_of(arguments: argparse.Namespace) -> Config:
     """The command's config with its ``--cfg-options`` applied."""
+    from wsoltool.config import load_config
+
     return load_config(arguments.config, parse_options(arguments.cfg_options))
 
 

@@ -10,6 +10,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from wsoltool.commands.options import config_of, figures_console
     from wsoltool.engine.scoring import score_checkpoint
+    from wsoltool.evaluation.further_table import figure_rows, figures_table
     from wsoltool.evaluation.report_files import write_report
     from wsoltool.evaluation.table import metrics_table
     from wsoltool.paths import writable_file, writable_folder
@@ -19,15 +20,22 @@ def run(arguments: argparse.Namespace) -> None:
     figures_file = arguments.json and writable_file(arguments.json, "--json")
     gallery = arguments.gallery and writable_folder(arguments.gallery, "--gallery")
     outcome = score_checkpoint(config, arguments.checkpoint, arguments.work_dir, arguments.launcher)
-    if not is_main_process() or outcome.summary is None:
+    if not is_main_process():
         return
     console = figures_console()
-    console.print(metrics_table(outcome.summary))
+    if outcome.summary is not None:
+        console.print(metrics_table(outcome.summary))
+    for table in outcome.tables:
+        console.print(figures_table(table))
+    shown = {name for table in outcome.tables for name in table.metrics()}
     for name, value in outcome.further.items():
-        console.print(f"{name}: {value}")
+        if name not in shown:
+            console.print(f"{name}: {value}")
     if figures_file:
+        rows = [row for table in outcome.tables for row in figure_rows(table)]
         further = {
             "further": outcome.further,
+            "further_rows": rows,
             "config": str(config.filename),
             "checkpoint": str(arguments.checkpoint),
             "cfg_options": list(arguments.cfg_options),
@@ -39,7 +47,8 @@ def run(arguments: argparse.Namespace) -> None:
         from wsoltool.visualization.gallery import write_gallery
 
         runner = outcome.runner
-        figures = {name: f"{v:.1f}" for name, v in outcome.summary.metrics().items()}
+        summaries = [s for s in (outcome.summary, *outcome.tables) if s is not None]
+        figures = {name: f"{v:.1f}" for s in summaries for name, v in s.metrics().items()}
         items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
         page = write_gallery(gallery, items, f"{config.filename}", figures)
         console.print(f"gallery: {page}")

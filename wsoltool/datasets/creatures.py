@@ -112,12 +112,29 @@ class Creatures(LocalizationDataset):
         return np.array(self._class_ids[index], np.int64)
 
     def read_truth(self, index: int) -> Truth:
-        """Boxes of the creatures, boxes of their heads, and the mask of all creatures."""
+        """Boxes of the creatures, boxes of their heads, the mask of all creatures, their classes.
+
+        With ``multi_label`` the classes' pixels too, as segments.
+        """
         _, figures = self._figures(index)
         boxes = np.stack([tight_box(shape.whole) for shape in figures])
         heads = np.stack([tight_box(shape.head) for shape in figures])
         mask = np.bitwise_or.reduce([shape.whole for shape in figures])
-        return Truth(boxes, boxes.copy(), heads, (mask > 0).astype(np.uint8))
+        return Truth(
+            boxes,
+            boxes.copy(),
+            part_boxes=heads,
+            mask=(mask > 0).astype(np.uint8),
+            labels=self.instance_labels(index),
+            segments=self._segments(index, figures) if self.multi_label else None,
+        )
+
+    def _segments(self, index: int, figures: Sequence[Figure]) -> np.ndarray:
+        # Creatures have places of their own: none covers another.
+        segments = np.zeros((self.image_size, self.image_size), np.int16)
+        for shape, class_id in zip(figures, self._class_ids[index], strict=True):
+            segments[shape.whole > 0] = class_id + 1
+        return segments
 
     def _figures(self, index: int) -> tuple[tuple[Creature, ...], list[Figure]]:
         # Loading an image and then reading its truth should lay the shapes out once.

@@ -9,22 +9,9 @@ import numpy as np
 
 from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.images import read_image
-from wsoltool.datasets.records import Records
-from wsoltool.errors import ConfigError, DataError, did_you_mean
+from wsoltool.datasets.records import Records, check_box_convention, half_open
+from wsoltool.errors import DataError
 from wsoltool.structures import Size, Truth
-
-BOX_CONVENTIONS = ("exclusive", "inclusive")
-
-
-def check_box_convention(convention: str) -> None:
-    """Raise :class:`ConfigError` for an unknown reading of x1 and y1."""
-    if convention not in BOX_CONVENTIONS:
-        raise ConfigError(
-            f"unknown box_convention {convention!r}",
-            expected="'exclusive' (x1 y1 are the first pixels outside the box) or 'inclusive'"
-            " (they are its last pixels)",
-            hint=did_you_mean(str(convention), BOX_CONVENTIONS),
-        )
 
 
 class ImageFiles(LocalizationDataset):
@@ -91,7 +78,7 @@ class ImageFiles(LocalizationDataset):
                 hint="to get boxes for images without annotation use `wsoltool localize`",
             )
         written = self.records.boxes[index]
-        return Truth(boxes=self._half_open(written), annotated_boxes=written)
+        return Truth(half_open(written, self.box_convention), annotated_boxes=written)
 
     def _size(self, index: int) -> Size:
         """(height, width) of the image, which is decoded only if nothing else tells."""
@@ -103,12 +90,6 @@ class ImageFiles(LocalizationDataset):
             self.load(index)
         assert self._last_size is not None
         return self._last_size[1]
-
-    def _half_open(self, boxes: np.ndarray) -> np.ndarray:
-        """A copy of ``(n, 4)`` boxes with x1 y1 exclusive."""
-        boxes = boxes.copy()
-        boxes[:, 2:] += self.box_convention == "inclusive"
-        return boxes
 
     def _check_size(self, index: int, height: int, width: int) -> None:
         sizes = self.records.sizes
@@ -123,7 +104,8 @@ class ImageFiles(LocalizationDataset):
                     hint="was the image resized, or turned by its EXIF orientation (option exif)?",
                 )
         elif self.records.boxes is not None:
-            far = self._half_open(self.records.boxes[index])[:, 2:].max(axis=0, initial=0)
+            boxes = half_open(self.records.boxes[index], self.box_convention)
+            far = boxes[:, 2:].max(axis=0, initial=0)
             if far[0] > width or far[1] > height:
                 raise DataError(
                     f"a box reaches to x1 = {far[0]:g}, y1 = {far[1]:g} (exclusive), the image has"

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 
 from wsoltool.datasets.base import Transform
-from wsoltool.datasets.image_files import ImageFiles, check_box_convention
+from wsoltool.datasets.image_files import ImageFiles
 from wsoltool.datasets.metadata_files import read_metadata
+from wsoltool.datasets.records import check_box_convention
 from wsoltool.datasets.tables import Table
 from wsoltool.errors import DataError
 

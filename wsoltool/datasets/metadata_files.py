@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from wsoltool.datasets.image_sizes import header_sizes
 from wsoltool.datasets.metadata_ids import check_present, duplicate, image_rows, one_row_each
 from wsoltool.datasets.metadata_masks import BOX_FIELDS, read_masks, refuse_other_kind
 from wsoltool.datasets.records import BoxTable, Records
@@ -22,6 +23,7 @@ def read_metadata(
     box_convention: str,
     num_classes: int | None = None,
     mask_root: Path | None = None,
+    image_root: Path | None = None,
 ) -> Records:
     """Read and check one split's metadata folder.
 
@@ -32,8 +34,11 @@ def read_metadata(
         num_classes: Labels must be below; None: labels must have no gaps.
         mask_root: Where ``localization.txt`` names mask files, the folder that they lie in; the
             records then have ``masks`` and no boxes.
+        image_root: Where ``image_sizes.txt`` is missing or empty, the folder of the images, whose
+            headers tell; without it the records have no sizes.
 
     Raises:
+        ImageError: An image's header cannot be read.
         DataError: A file is missing or one of its lines is wrong. Masks are opened by
             :meth:`~wsoltool.datasets.mask_files.MaskFiles.truth`, one image at a time.
     """
@@ -46,6 +51,8 @@ def read_metadata(
         raise duplicate(images)
     labels = _read_labels(folder / CLASS_LABELS, images, num_classes)
     sizes = _read_sizes(folder / IMAGE_SIZES, images)
+    if sizes is None and image_root is not None:
+        sizes = header_sizes(image_root, images.ids)
     boxes, masks = None, None
     if with_boxes and mask_root is not None:
         masks = read_masks(folder / LOCALIZATION, images, mask_root)

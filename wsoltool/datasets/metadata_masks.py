@@ -27,7 +27,7 @@ def refuse_other_kind(path: Path, masks: bool) -> None:
             "the file lists masks, but no mask folder was given",
             at=f"{path}:1",
             expected=",".join(BOX_FIELDS),
-            hint="name the folder of the mask files: WsolMetadata(masks=...)",
+            hint="name the folder of the mask files: WsolMetadata(masks=...), or --masks DIR",
         )
     if masks and count == len(BOX_FIELDS):
         raise DataError(

@@ -12,8 +12,31 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
+from wsoltool.errors import ConfigError, did_you_mean
+
 if TYPE_CHECKING:
     from wsoltool.datasets.mask_files import MaskFiles
+
+
+BOX_CONVENTIONS = ("exclusive", "inclusive")
+
+
+def check_box_convention(convention: str) -> None:
+    """Raise :class:`ConfigError` for an unknown reading of x1 and y1."""
+    if convention not in BOX_CONVENTIONS:
+        raise ConfigError(
+            f"unknown box_convention {convention!r}",
+            expected="'exclusive' (x1 y1 are the first pixels outside the box) or 'inclusive'"
+            " (they are its last pixels)",
+            hint=did_you_mean(str(convention), BOX_CONVENTIONS),
+        )
+
+
+def half_open(boxes: np.ndarray, convention: str) -> np.ndarray:
+    """A copy of ``(n, 4)`` boxes of a convention, with x1 y1 exclusive."""
+    boxes = boxes.copy()
+    boxes[:, 2:] += convention == "inclusive"
+    return boxes
 
 
 class Names(Sequence[str]):

@@ -11,16 +11,21 @@ from mmengine.model import is_model_wrapper
 
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import collate
+from wsoltool.evaluation.objects import image_classes
 from wsoltool.functional.boxes import box_iou
 from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
+from wsoltool.structures import Sample
 from wsoltool.visualization.gallery import GalleryItem
 
 _NONE = np.zeros((0, 4), np.float32)
 
 
 def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Iterator[GalleryItem]:
-    """Images spread evenly over a split, with the map and the boxes of the labelled class."""
+    """Images spread evenly over a split, with the map and the boxes of the labelled class.
+
+    Of several labels the first is shown; of none, the surest class.
+    """
     localizer: Localizer = model.module if is_model_wrapper(model) else model
     localizer.eval()
     indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
@@ -34,11 +39,12 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
     sample = prediction.sample
     label = prediction.class_ids[0]
     boxes = prediction.boxes(label).xyxy
-    truth = sample.truth.boxes if sample.truth else _NONE
+    truth = _true_boxes(sample, label)
     parts = sample.truth.part_boxes if sample.truth else None
     iou = float(box_iou(boxes[:1], truth).max(initial=0.0)) if len(truth) else None
     top1 = prediction.top_classes(1)[0]
-    verdict = "" if top1 == label else f", predicted {dataset.classes[top1]}"
+    known = image_classes(sample) or [label]
+    verdict = "" if top1 in known else f", predicted {dataset.classes[top1]}"
     overlap = "" if iou is None else f", IoU {iou:.2f}"
     return GalleryItem(
         name=sample.image_id,
@@ -50,3 +56,10 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
         caption=f"{sample.image_id}: {dataset.classes[label]}{verdict}{overlap}",
         correct=None if iou is None else iou >= 0.5,
     )
+
+
+def _true_boxes(sample: Sample, class_id: int) -> np.ndarray:
+    if sample.truth is None:
+        return _NONE
+    labels = sample.truth.labels
+    return sample.truth.boxes if labels is None else sample.truth.boxes[labels == class_id]

@@ -13,7 +13,12 @@ from wsoltool.datasets.collate import check_classes, check_disjoint
 from wsoltool.engine.checkpoints import load_weights, read_checkpoint
 from wsoltool.engine.dataloaders import build_dataloader, build_dataset
 from wsoltool.engine.distributed import join_group
-from wsoltool.engine.metrics import build_metrics
+from wsoltool.engine.metrics import (
+    build_metrics,
+    build_threshold_metrics,
+    localization_of,
+    prepare_scoring,
+)
 from wsoltool.engine.runner import (
     QuietRunner,
     build_runner,
@@ -23,7 +28,7 @@ from wsoltool.engine.runner import (
     work_dir_of,
 )
 from wsoltool.errors import CheckpointError
-from wsoltool.evaluation.metric import LocalizationMetric
+from wsoltool.evaluation.further import FurtherMetric, FurtherSummary
 from wsoltool.evaluation.results import LocalizationResults
 from wsoltool.evaluation.rows import Summary
 from wsoltool.models.builder import build_localizer
@@ -36,11 +41,13 @@ class Scoring:
     """What scoring a checkpoint gave.
 
     Attributes:
-        summary: All figures of the test split; None on ranks other than the first.
-        results: Per-image results behind them; likewise.
+        summary: The localization table of the test split; None if the config switches it off, and
+            on ranks other than the first.
+        results: Per-image results behind it; likewise.
         fullsup: Those of train-fullsup, which thresholds were chosen on; None without that split.
         runner: With the model and the test loader, for pictures.
         further: Figures of the config's further metrics.
+        tables: Of those that have one, in the config's order; none on other ranks.
     """
 
     summary: Summary | None
@@ -48,6 +55,7 @@ class Scoring:
     fullsup: LocalizationResults | None
     runner: QuietRunner
     further: dict[str, float]
+    tables: list[FurtherSummary]
 
 
 def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, dict[str, Any]]:
@@ -91,19 +99,24 @@ def score_checkpoint(
     join_group(launcher)
     seed = seed_everything(config)
     sets = {"test_dataloader": build_dataset(config, "test_dataloader")}
-    if "val_dataloader" in config:
+    # train-fullsup is there to choose the localization table's thresholds.
+    if "val_dataloader" in config and config.get("evaluation", {}) is not None:
         sets["val_dataloader"] = build_dataset(config, "val_dataloader")
     check_disjoint(list(sets.values()))
     check_classes(list(sets.values()))
     check_class_count(model.head.num_classes, sets["test_dataloader"], "test_dataloader")
     _check_trained_classes(meta, sets["test_dataloader"].classes, checkpoint)
+    metrics = {"test_dataloader": build_metrics(config, model.boxes)}
+    prepare_scoring(model, metrics["test_dataloader"], sets["test_dataloader"], "test_dataloader")
+    if "val_dataloader" in sets:
+        metrics["val_dataloader"] = build_threshold_metrics(config, model.boxes)
     parts: dict[str, Any] = {}
     for loader, dataset in sets.items():
         split = loader.partition("_")[0]
         settings = plain(config[loader])
         parts[loader] = build_dataloader(dataset, settings, training=False, seed=seed)
         parts[f"{split}_cfg"] = {}
-        parts[f"{split}_evaluator"] = build_metrics(config, model.boxes)
+        parts[f"{split}_evaluator"] = metrics[loader]
     runner = build_runner(config, folder, model=model, **parts)
     return _score(runner, "val_dataloader" in sets)
 
@@ -120,19 +133,21 @@ def _no_checkpoint(config: Config, folder: Path) -> CheckpointError:
 
 
 def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:
-    if has_fullsup:
+    table = localization_of(runner.test_evaluator.metrics)
+    if has_fullsup and table is not None:
         runner.val()
-        chosen_on = _localization(runner.val_evaluator).results_by_image
-        _localization(runner.test_evaluator).fullsup = chosen_on
+        chosen_on = localization_of(runner.val_evaluator.metrics)
+        assert chosen_on is not None
+        table.fullsup = chosen_on.results_by_image
     figures = runner.test()
-    metric = _localization(runner.test_evaluator)
-    own = metric.summary.metrics() if metric.summary else {}
+    metrics = [m for m in runner.test_evaluator.metrics if isinstance(m, FurtherMetric)]
+    tables = [metric.summary for metric in metrics if metric.summary is not None]
+    summary = None if table is None else table.summary
+    own = {} if summary is None else summary.metrics()
     further = {name: value for name, value in figures.items() if name not in own}
-    return Scoring(metric.summary, metric.results_by_image, metric.fullsup, runner, further)
-
-
-def _localization(evaluator: Any) -> LocalizationMetric:
-    return evaluator.metrics[0]
+    if table is None:
+        return Scoring(None, None, None, runner, further, tables)
+    return Scoring(summary, table.results_by_image, table.fullsup, runner, further, tables)
 
 
 def _check_trained_classes(meta: dict[str, Any], classes: Any, checkpoint: str | Path) -> None:

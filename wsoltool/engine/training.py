@@ -15,7 +15,7 @@ from wsoltool.datasets.collate import check_classes, check_disjoint
 from wsoltool.engine.checkpoints import latest_checkpoint, load_weights, read_checkpoint
 from wsoltool.engine.dataloaders import build_dataloader, build_dataset
 from wsoltool.engine.distributed import join_group
-from wsoltool.engine.metrics import build_training_metrics
+from wsoltool.engine.metrics import build_training_metrics, prepare_scoring
 from wsoltool.engine.runner import (
     QuietRunner,
     build_runner,
@@ -26,7 +26,7 @@ from wsoltool.engine.runner import (
 )
 from wsoltool.errors import CheckpointError
 from wsoltool.models.builder import build_localizer
-from wsoltool.models.contracts import BoxExtractor
+from wsoltool.models.localizer import Localizer
 from wsoltool.preflight import check
 
 LAST = "last.pth"
@@ -92,7 +92,7 @@ def training_runner(
     }
     model = build_localizer(plain(config.model))
     if "val_dataloader" in config and val_interval:
-        parts |= _validation(config, train_set, model.boxes, seed)
+        parts |= _validation(config, train_set, model, seed)
     check_class_count(model.head.num_classes, train_set, "train_dataloader")
     optimizer = plain(config.optim_wrapper)
     parts["optim_wrapper"] = use_amp(optimizer) if amp else optimizer
@@ -104,16 +104,18 @@ def training_runner(
 
 
 def _validation(
-    config: Config, train_set: LocalizationDataset, extractor: BoxExtractor, seed: int
+    config: Config, train_set: LocalizationDataset, model: Localizer, seed: int
 ) -> dict[str, Any]:
     val_set = build_dataset(config, "val_dataloader")
     check_disjoint([train_set, val_set])
     check_classes([train_set, val_set])
+    metrics = build_training_metrics(config, model.boxes)
+    prepare_scoring(model, metrics, val_set, "val_dataloader")
     settings = plain(config.val_dataloader)
     return {
         "val_dataloader": build_dataloader(val_set, settings, training=False, seed=seed),
         "val_cfg": {},
-        "val_evaluator": build_training_metrics(config, extractor),
+        "val_evaluator": metrics,
     }
 
 

@@ -19,7 +19,7 @@ V2 = "MaxBoxAccV2"
 COMMON = "(common threshold)"
 """Of MaxBoxAccV2 and its parts where one threshold serves all three IoUs."""
 
-Correct = dict[str, np.ndarray]  # "Top-1", "Top-5" -> (N,) bool
+Correct = dict[str, np.ndarray]  # "Top-1", "Top-5" -> (N,) bool, as far as they are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +68,13 @@ def one_box_estimates(
     correct: Correct,
     draws: Bootstrap | None = None,
 ) -> dict[str, Estimate]:
-    """GT-known Loc, Top-1 Loc, Top-5 Loc and mean IoU of each image's one box.
+    """GT-known Loc, Top-k Loc and mean IoU of each image's one box.
 
     Args:
         curves: Of the N images.
         reference: What the thresholds are chosen on: other images, or ``curves`` itself; None for
             the fixed box, which ``curves`` must have.
-        correct: Whose class is right.
+        correct: Whose class is right, for each Top-k Loc that there is to be.
         draws: Resamples of the N images, for intervals.
     """
     if reference is None:

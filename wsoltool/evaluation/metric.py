@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
@@ -12,13 +13,11 @@ from mmengine.evaluator import BaseMetric
 
 from wsoltool.errors import ConfigError, EvaluationError, WsolError
 from wsoltool.evaluation.checks import check_summary
-from wsoltool.evaluation.pixel_counts import count_pixels
-from wsoltool.evaluation.protocols import get_protocol
+from wsoltool.evaluation.protocols import get_protocols
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
 from wsoltool.evaluation.rows import Summary
+from wsoltool.evaluation.scoring import label_of, score_image
 from wsoltool.evaluation.summary import summarize
-from wsoltool.functional.boxes import box_iou
-from wsoltool.functional.runs import Runs
 from wsoltool.structures import Boxes, Sample, Size
 
 
@@ -82,7 +81,7 @@ class LocalizationMetric(BaseMetric):
         # mmengine warns about a missing prefix; ours is missing on purpose: metric keys are stable.
         super().__init__(collect_device, prefix="localization", collect_dir=collect_dir)
         self.prefix = None
-        self.protocols = _protocols(protocols)
+        self.protocols = get_protocols(protocols)
         self.fixed_threshold = _threshold(fixed_threshold)
         self.fullsup = None if fullsup is None else LocalizationResults.load(_existing(fullsup))
         self.save_results = save_results
@@ -106,40 +105,11 @@ class LocalizationMetric(BaseMetric):
                 be used.
         """
         sample = prediction.sample
-        label, truth = _label(sample), sample.truth
-        if truth is None or not len(truth.boxes) or not len(truth.annotated_boxes):
-            raise EvaluationError(
-                "image without a true box",
-                expected="at least one box in every scored image",
-                hint="score a split with boxes (train-fullsup or test), without empty images",
-            )
+        label = label_of(sample)
         top = _top_classes(prediction.scores, label)
-        answer = np.asarray(prediction.boxes(label).xyxy)[:1]
-        sweeps, fixed, pixels = {}, {}, {}
-        for protocol in self.protocols:
-            localization_map = prediction.map(label, protocol.frame(sample.size))
-            swept = protocol.sweep(localization_map, truth, sample.size)
-            both = np.stack([swept["largest"], swept["all"]]).astype(np.float32)
-            sweeps[protocol.name] = Runs.of(both)
-            if truth.mask is not None:
-                pixels[protocol.name] = count_pixels(
-                    protocol, localization_map, truth, sample.size, self.fixed_threshold
-                )
-            own = protocol.answers(answer, sample.size)
-            targets = protocol.targets(truth, sample.size)
-            fixed[protocol.name] = float(protocol.best_iou(own, targets).max(initial=0.0))
-        return ImageResult(
-            image_id=sample.image_id,
-            label=label,
-            top=top,
-            size=sample.size,
-            boxes=np.asarray(truth.boxes, dtype=np.float32),
-            annotated_boxes=np.asarray(truth.annotated_boxes, dtype=np.float32),
-            part_iou=_part_iou(answer, truth.part_boxes),
-            sweeps=sweeps,
-            fixed=fixed,
-            pixels=pixels or None,
-        )
+        answer = np.asarray(prediction.boxes(label).xyxy)
+        map_at = partial(prediction.map, label)
+        return score_image(sample, self.protocols, map_at, answer, top, self.fixed_threshold)
 
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
         """Percent by metric name; the whole summary stays in :attr:`summary`."""
@@ -151,18 +121,6 @@ class LocalizationMetric(BaseMetric):
         check_summary(summary)
         self.results_by_image, self.summary = stacked, summary
         return summary.metrics()
-
-
-def _label(sample: Sample) -> int:
-    if np.ndim(sample.label):
-        raise EvaluationError(
-            "image with several labels (a multi-hot vector)",
-            expected="one class index an image",
-            hint="LocalizationMetric scores single-label data sets",
-        )
-    if sample.label < 0:
-        raise EvaluationError("image without a label", expected="a class index from 0")
-    return int(sample.label)
 
 
 def _top_classes(scores: np.ndarray, label: int) -> np.ndarray:
@@ -183,21 +141,6 @@ def _top_classes(scores: np.ndarray, label: int) -> np.ndarray:
     best = np.argsort(-scores, kind="stable")[:TOP]
     top[: len(best)] = best
     return top
-
-
-def _part_iou(answer: np.ndarray, part_boxes: np.ndarray | None) -> float:
-    if part_boxes is None or not len(part_boxes):
-        return float("nan")
-    return float(box_iou(answer, part_boxes).max(initial=0.0))
-
-
-def _protocols(names: Sequence[str]) -> tuple:
-    if isinstance(names, str) or not names or len(set(names)) != len(names):
-        raise ConfigError(
-            f"LocalizationMetric: protocols is {names!r}",
-            expected="a list of different protocol names, at least one",
-        )
-    return tuple(get_protocol(name) for name in names)
 
 
 def _threshold(value: float | None) -> float | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -66,13 +67,20 @@ class Protocol(ABC):
         """``(N, 4)`` boxes, original pixels, x1 y1 exclusive, as this protocol would score them."""
 
     @abstractmethod
-    def sweep(self, localization_map: np.ndarray, truth: Truth, size: Size) -> Sweeps:
+    def sweep(
+        self,
+        localization_map: np.ndarray,
+        truth: Truth,
+        size: Size,
+        thresholds: np.ndarray | None = None,
+    ) -> Sweeps:
         """Best IoU at each threshold: ``largest`` and ``all``, ``(T,)`` float64 each.
 
         Args:
             localization_map: ``(H, W)`` in [0, 1], of the frame's size.
             truth: At least one box.
             size: Of the original image.
+            thresholds: ``(T,)`` float64 in [0, 1), rising; :attr:`thresholds` by default.
         """
 
     @abstractmethod
@@ -122,9 +130,16 @@ class WsolEvaluation(Protocol):
         frame = self.frame(size)
         return self.outline(np.trunc(scale_boxes(boxes, size, frame)), frame)
 
-    def sweep(self, localization_map: np.ndarray, truth: Truth, size: Size) -> Sweeps:
+    def sweep(
+        self,
+        localization_map: np.ndarray,
+        truth: Truth,
+        size: Size,
+        thresholds: np.ndarray | None = None,
+    ) -> Sweeps:
         self.check_map(localization_map, size)
-        return wsolevaluation_sweeps(localization_map, self.targets(truth, size), self.thresholds)
+        grid = self.thresholds if thresholds is None else thresholds
+        return wsolevaluation_sweeps(localization_map, self.targets(truth, size), grid)
 
     def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return grey_levels(values, thresholds)
@@ -152,9 +167,16 @@ class Tight(Protocol):
     def answers(self, boxes: np.ndarray, size: Size) -> np.ndarray:
         return np.asarray(boxes, dtype=np.float64)
 
-    def sweep(self, localization_map: np.ndarray, truth: Truth, size: Size) -> Sweeps:
+    def sweep(
+        self,
+        localization_map: np.ndarray,
+        truth: Truth,
+        size: Size,
+        thresholds: np.ndarray | None = None,
+    ) -> Sweeps:
         self.check_map(localization_map, size)
-        return tight_sweeps(localization_map, self.targets(truth, size), self.thresholds)
+        grid = self.thresholds if thresholds is None else thresholds
+        return tight_sweeps(localization_map, self.targets(truth, size), grid)
 
     def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(values, dtype=np.float64), np.asarray(thresholds, dtype=np.float64)
@@ -179,3 +201,17 @@ def get_protocol(name: str) -> Protocol:
             hint=did_you_mean(str(name), PROTOCOLS),
         )
     return PROTOCOLS[name]
+
+
+def get_protocols(names: Sequence[str]) -> tuple[Protocol, ...]:
+    """Several protocols, in the order of their names.
+
+    Raises:
+        ConfigError: There is no such protocol, none is named, or one twice.
+    """
+    if isinstance(names, str) or not names or len(set(names)) != len(names):
+        raise ConfigError(
+            f"protocols is {names!r}",
+            expected="a list of different protocol names, at least one",
+        )
+    return tuple(get_protocol(name) for name in names)

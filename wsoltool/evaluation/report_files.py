@@ -45,8 +45,8 @@ class Report:
 
 def write_report(
     path: str | Path,
-    summary: Summary,
-    results: LocalizationResults,
+    summary: Summary | None,
+    results: LocalizationResults | None,
     fullsup: LocalizationResults | None = None,
     further: Mapping[str, Any] | None = None,
 ) -> None:
@@ -56,8 +56,8 @@ def write_report(
 
     Args:
         path: Of the JSON file.
-        summary: What was made of ``results`` and ``fullsup``.
-        results: Of the scored split.
+        summary: What was made of ``results`` and ``fullsup``; None without a localization table.
+        results: Of the scored split; None with it.
         fullsup: Of train-fullsup, if thresholds were chosen on it.
         further: Plain entries to add, such as ``config``; none of the report's own.
 
@@ -66,14 +66,17 @@ def write_report(
     """
     path = Path(path)
     stem = path.name.removesuffix(".json")
-    files = {RESULTS: (path.with_name(f"{stem}.npz"), results)}
+    files = {}
+    if results is not None:
+        files[RESULTS] = (path.with_name(f"{stem}.npz"), results)
     if fullsup is not None:
         files[FULLSUP] = (path.with_name(f"{stem}.fullsup.npz"), fullsup)
     try:
         for beside, content in files.values():
             content.save(beside)
         written = {name: _entry(beside) for name, (beside, _) in files.items()}
-        figures = {"format": FORMAT, **report(summary), "files": written, **(further or {})}
+        table = {} if summary is None else report(summary)
+        figures = {"format": FORMAT, **table, "files": written, **(further or {})}
         with whole_file(path) as file:
             file.write((json.dumps(figures, indent=2) + "\n").encode())
     except OSError as error:
@@ -99,15 +102,15 @@ def read_report(path: str | Path) -> Report:
             expected=f"{EXPECTED}, format {FORMAT!r}",
             hint=AGAIN,
         )
-    _check_entries(path, figures)
     files = figures.get("files")
     if not isinstance(files, dict) or RESULTS not in files:
         raise EvaluationError(
             "the figures name no results of single images",
             at=f"{path}: files.{RESULTS}",
-            expected=EXPECTED,
+            expected=f"{EXPECTED}, with the localization table",
             hint=AGAIN,
         )
+    _check_entries(path, figures)
     results = _read_beside(path, RESULTS, files[RESULTS])
     fullsup = _read_beside(path, FULLSUP, files[FULLSUP]) if FULLSUP in files else None
     return Report(path, figures, results, fullsup)
@@ -124,7 +127,10 @@ def _check_entries(path: Path, figures: dict[str, Any]) -> None:
     )
     if not complete or not (threshold is None or number):
         raise EvaluationError(
-            "the figures are incomplete", at=f"{path}: rows, fixed_threshold", expected=EXPECTED
+            "the figures are incomplete",
+            at=f"{path}: rows, fixed_threshold",
+            expected=EXPECTED,
+            hint=AGAIN,
         )
 
 

@@ -36,8 +36,8 @@ class ImageResult:
     Attributes:
         image_id: Unique in the data set.
         label: Class index.
-        top: ``(5,)`` int64, the classes with the highest scores, surest first; -1 where the
-            model has fewer classes.
+        top: ``(n,)`` int64, the classes with the highest scores, surest first, n = 5 where all
+            five are known; -1 where the model has fewer classes; None without class scores.
         size: (height, width) of the original image.
         boxes: ``(M, 4)`` float32, the true boxes, x1 y1 exclusive.
         annotated_boxes: ``(L, 4)`` float32, as the annotation writes them.
@@ -50,7 +50,7 @@ class ImageResult:
 
     image_id: str
     label: int
-    top: np.ndarray
+    top: np.ndarray | None
     size: Size
     boxes: np.ndarray
     annotated_boxes: np.ndarray
@@ -90,7 +90,7 @@ class LocalizationResults:
     Attributes:
         image_ids: ``(N,)`` str.
         labels: ``(N,)`` int64.
-        top: ``(N, 5)`` int64.
+        top: ``(N, n)`` int64, or None where there are no class scores.
         sizes: ``(N, 2)`` int64 (height, width).
         boxes: N arrays ``(M, 4)`` float32.
         annotated_boxes: N arrays ``(L, 4)`` float32.
@@ -101,7 +101,7 @@ class LocalizationResults:
 
     image_ids: np.ndarray
     labels: np.ndarray
-    top: np.ndarray
+    top: np.ndarray | None
     sizes: np.ndarray
     boxes: list[np.ndarray]
     annotated_boxes: list[np.ndarray]
@@ -128,7 +128,7 @@ class LocalizationResults:
         results = cls(
             image_ids=np.array(image_ids, dtype=np.str_),
             labels=np.array([item.label for item in items], dtype=np.int64),
-            top=np.stack([item.top for item in items]),
+            top=_stack_top(items),
             sizes=np.array([item.size for item in items], dtype=np.int64),
             boxes=[item.boxes for item in items],
             annotated_boxes=[item.annotated_boxes for item in items],
@@ -166,13 +166,13 @@ class LocalizationResults:
         largest = [((b[:, 2:] - b[:, :2]).prod(axis=1)).max() for b in self.boxes]
         return np.array(largest, dtype=np.float64) / self.sizes.prod(axis=1)
 
-    def select(self, index: np.ndarray) -> LocalizationResults:
-        """The images at ``index``: a mask ``(N,)`` bool, or indices, in whose order they come."""
+    def select(self, index: np.ndarray | slice) -> LocalizationResults:
+        """The images at ``index``: a mask ``(N,)`` bool, a slice, or indices, in their order."""
         kept = np.arange(len(self))[index]
         return LocalizationResults(
             image_ids=self.image_ids[kept],
             labels=self.labels[kept],
-            top=self.top[kept],
+            top=None if self.top is None else self.top[kept],
             sizes=self.sizes[kept],
             boxes=[self.boxes[i] for i in kept],
             annotated_boxes=[self.annotated_boxes[i] for i in kept],
@@ -191,7 +191,8 @@ class LocalizationResults:
             "protocols": np.array(list(self.curves)),
         }
         for name in ("image_ids", "labels", "top", "sizes", "part_iou"):
-            arrays[name] = getattr(self, name)
+            if (values := getattr(self, name)) is not None:
+                arrays[name] = values
         for name in ("boxes", "annotated_boxes"):
             lists = getattr(self, name)
             arrays[name] = np.concatenate(lists).astype(np.float32)
@@ -228,8 +229,9 @@ class LocalizationResults:
     @classmethod
     def _from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> LocalizationResults:
         parts: dict[str, Any] = {
-            name: arrays[name] for name in ("image_ids", "labels", "top", "sizes", "part_iou")
+            name: arrays[name] for name in ("image_ids", "labels", "sizes", "part_iou")
         }
+        parts["top"] = arrays.get("top")
         parts |= {
             name: np.split(arrays[name], np.cumsum(arrays[f"{name}_count"])[:-1])
             for name in ("boxes", "annotated_boxes")
@@ -245,6 +247,16 @@ class LocalizationResults:
         }
         grids = {name: own.thresholds for name, own in curves.items()}
         return cls(**parts, curves=curves, pixels=pixels_from_arrays(arrays, grids))
+
+
+def _stack_top(items: Sequence[ImageResult]) -> np.ndarray | None:
+    top = [item.top for item in items if item.top is not None]
+    if top and len(top) < len(items):
+        raise EvaluationError(
+            f"{len(items) - len(top)} of {len(items)} images have no class scores",
+            expected="class scores of all images, or of none",
+        )
+    return np.stack(top) if top else None
 
 
 def _stack_curves(items: Sequence[ImageResult], protocol: str, thresholds: np.ndarray) -> BoxCurves:

@@ -126,12 +126,14 @@ class Summary:
 
 def _gap(oracle: Row, row: Row) -> Gap:
     best, own = oracle.estimate, row.estimate
-    paired = best.resampled is not None and own.resampled is not None
+    paired = None
+    if best.resampled is not None and own.resampled is not None:
+        paired = interval(best.resampled - own.resampled)
     return Gap(
         name=row.name,
         protocol=str(row.protocol),
         source=str(row.source),
         subset=row.subset,
         value=best.value - own.value,
-        interval=interval(best.resampled - own.resampled) if paired else None,
+        interval=paired,
     )

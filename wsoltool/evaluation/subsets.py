@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from wsoltool.evaluation.estimates import Correct
-from wsoltool.evaluation.results import LocalizationResults
+from wsoltool.evaluation.results import TOP, LocalizationResults
 from wsoltool.evaluation.rows import ALL, SMALL
 from wsoltool.functional.bootstrap import Bootstrap
 
@@ -67,5 +67,9 @@ def subsets(results: LocalizationResults, resampling: Resampling) -> list[Subset
 
 
 def _correct(results: LocalizationResults) -> Correct:
+    """Of each image, as far as class scores tell: nothing without, Top-5 with five classes each."""
+    if results.top is None:
+        return {}
     right = results.top == results.labels[:, None]
-    return {"Top-1": right[:, 0], "Top-5": right.any(axis=1)}
+    correct = {"Top-1": right[:, 0]}
+    return correct | {"Top-5": right.any(axis=1)} if right.shape[1] >= TOP else correct

@@ -3,7 +3,8 @@
 Names. All values are percent; an image counts as localised at IoU >= 0.5 unless the name says
 otherwise.
 
-- ``Top-1 Cls``, ``Top-5 Cls``: the label is the highest, or among the five highest, scores.
+- ``Top-1 Cls``, ``Top-5 Cls``: the label is the highest, or among the five highest, scores. Without
+  class scores these are absent, and so are Top-1 and Top-5 Loc.
 - ``GT-known Loc``: the one box of the true class's map fits.
 - ``Top-1 Loc``, ``Top-5 Loc``: and the class is right. Top-1 Loc is defined on the predicted
   class's map; where the class is right, that is the true class's map, so one map answers for both.

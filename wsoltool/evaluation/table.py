@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from wsoltool.evaluation.controls import CONTROLS
@@ -26,6 +28,7 @@ from wsoltool.evaluation.rows import (
 )
 from wsoltool.evaluation.subsets import SMALL_SHARE
 
+EXTRACTORS_OWN = "the box extractor's"
 HEADLINE = ("Top-1 Cls", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2", "mean IoU")
 """The metrics that the printed table repeats for small objects; the dict has them all."""
 DETAILS = (f"MaxBoxAcc@{HIT}", *V2_COMMON_PARTS)
@@ -34,15 +37,22 @@ GAPS = ("GT-known Loc", V2)
 """The metrics whose gaps between threshold sources are printed."""
 
 
-def metrics_table(summary: Summary) -> Table:
+def metrics_table(
+    summary: Summary, fixed: str = EXTRACTORS_OWN, notes: Sequence[str] = ()
+) -> Table:
     """Rows are metrics, by protocol; columns are threshold sources, then the controls.
 
     About 100 characters wide. The dict of :func:`report` has every figure; the table leaves out
     the details of small objects, and the controls but at their best threshold.
+
+    Args:
+        summary: All figures.
+        fixed: What the caption calls the fixed threshold.
+        notes: Further lines of the caption.
     """
     table = Table(
         title=f"Localization of {summary.images} images, percent (95 % interval)",
-        caption=caption(summary),
+        caption=escape("\n".join([caption(summary, fixed), *notes])),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -56,23 +66,24 @@ def metrics_table(summary: Summary) -> Table:
     return table
 
 
-def caption(summary: Summary) -> str:
+def caption(summary: Summary, fixed: str = EXTRACTORS_OWN) -> str:
     """What the rows and columns mean, in a few lines."""
     lines = [*_gap_lines(summary), *_histogram_lines(summary)]
     lines += [f"{name}: {get_protocol(name).description}." for name in summary.protocols]
     lines += [
-        "Threshold: fixed = the box extractor's; fullsup = chosen on train-fullsup; test-oracle = "
+        f"Threshold: fixed = {fixed}; fullsup = chosen on train-fullsup; test-oracle = "
         "chosen on these images.",
         "Controls: at their best share and threshold on these images.",
-        "Top-1 Loc: the class is right and the box of its map fits. MaxBoxAccV2 (common): one "
-        "threshold for its three IoUs.",
+        "MaxBoxAccV2 (common): one threshold for its three IoUs.",
     ]
+    if any(row.name == "Top-1 Loc" for row in summary.rows):
+        lines.append("Top-1 Loc: the class is right and the box of its map fits.")
     if any(row.name == PXAP for row in summary.rows):
         lines.append(
             "PxAP, PIoU, mIoU, mLEV: of the true class's map against the masks, pixel by pixel; "
             "mLEV counts what is wrong, lower is better."
         )
-    small = {row.images for row in summary.rows if row.subset == SMALL and row.protocol is None}
+    small = {r.images for r in summary.rows if r.subset == SMALL and r.name == "GT-known Loc"}
     if small:
         share = f"{100 * SMALL_SHARE:.0f} %"
         lines.append(f"small: the {small.pop()} images whose object covers less than {share}.")

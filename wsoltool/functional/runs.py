@@ -40,5 +40,5 @@ class Runs:
 
     def expand(self, out: np.ndarray) -> None:
         """Write the array into ``out``, of its number of elements and in C order."""
-        lengths = np.diff(self.starts.astype(np.int64), append=self.length)
+        lengths = np.diff(np.append(self.starts.astype(np.int64), self.length))
         out.reshape(-1)[:] = np.repeat(self.values, lengths)

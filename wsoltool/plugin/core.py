@@ -68,9 +68,11 @@ def wsoltool_transforms():
 
 @hookimpl
 def wsoltool_metrics():
+    from wsoltool.evaluation.detection import DetectionMetric
     from wsoltool.evaluation.metric import LocalizationMetric
+    from wsoltool.evaluation.segmentation import SegmentationMetric
 
-    return [LocalizationMetric]
+    return [LocalizationMetric, DetectionMetric, SegmentationMetric]
 
 
 @hookimpl

@@ -92,7 +92,11 @@ def wsoltool_transforms() -> list[type[BaseTransform]]:
 
 @hookspec
 def wsoltool_metrics() -> list[type[BaseMetric]]:
-    """Metrics beside the evaluator's own table; config key ``metrics``."""
+    """Metrics beside the evaluator's own table; config key ``metrics``.
+
+    A :class:`~wsoltool.evaluation.further.FurtherMetric` says which classes' maps it needs, and is
+    printed as a table; any other ``BaseMetric`` as lines, on maps of the label and the top class.
+    """
 
 
 @hookspec

@@ -1,0 +1,63 @@
+"""Image sizes from the headers of image files, without decoding them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from wsoltool.datasets.images import FORMATS
+from wsoltool.errors import ImageError
+from wsoltool.structures import Size
+
+
+def header_sizes(root: Path, image_ids: Iterable[str]) -> np.ndarray:
+    """``(N, 2)`` int64 (height, width) of image files, as stored: EXIF turns nothing.
+
+    Args:
+        root: The image folder.
+        image_ids: Paths below it.
+
+    Raises:
+        ImageError: A file is missing, or no image.
+    """
+    sizes = [header_size(root / image_id) for image_id in image_ids]
+    return np.array(sizes, dtype=np.int64).reshape(-1, 2)
+
+
+def header_size(path: Path) -> Size:
+    """(height, width) of one image file.
+
+    Raises:
+        ImageError: The file is missing, or no image.
+    """
+    from PIL import UnidentifiedImageError
+
+    try:
+        with path.open("rb") as file:
+            return _size(file)
+    except UnidentifiedImageError:
+        raise ImageError(
+            "the file's header is that of no known kind of image", at=str(path), expected=FORMATS
+        ) from None
+    except OSError as error:
+        raise ImageError(
+            f"the image file cannot be read: {error.strerror or error}",
+            at=str(path),
+            expected=FORMATS,
+            hint="check the image folder and the spelling of the id",
+        ) from error
+
+
+def _size(file: BinaryIO) -> Size:
+    from PIL import Image
+
+    limit = Image.MAX_IMAGE_PIXELS
+    Image.MAX_IMAGE_PIXELS = None  # of decoding, which is not done
+    try:
+        with Image.open(file) as image:
+            return image.height, image.width
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit

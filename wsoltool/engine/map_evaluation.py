@@ -1,0 +1,202 @@
+"""Evaluating a folder of maps: what is asked is checked first, then the files are read once."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cv2
+
+from wsoltool.datasets.metadata_files import IMAGE_IDS, IMAGE_SIZES, read_metadata
+from wsoltool.datasets.records import Records, check_box_convention
+from wsoltool.engine.maps import MapRules, MapScorer, Outcome, score_maps
+from wsoltool.errors import ConfigError, DataError, EvaluationError, did_you_mean
+from wsoltool.evaluation.bad_maps import POLICIES, BadMaps
+from wsoltool.evaluation.checks import check_summary
+from wsoltool.evaluation.folder import find_maps
+from wsoltool.evaluation.protocols import get_protocols
+from wsoltool.evaluation.ranking import read_ranking
+from wsoltool.evaluation.report_files import read_report
+from wsoltool.evaluation.results import ImageResult, LocalizationResults
+from wsoltool.evaluation.summary import Summary, summarize
+from wsoltool.functional.map_arrays import check_interpolation
+
+ANY_CLASS = 2**31 - 1  # what a split calls its classes; it need not have all of them
+Watch = Callable[[Iterator[Outcome], int], Iterator[Outcome]]
+
+
+@dataclass(frozen=True, slots=True)
+class MapRequest:
+    """What is to be evaluated, and how.
+
+    Attributes:
+        maps: Folder of the maps, see :mod:`wsoltool.evaluation.folder`.
+        metadata: One split's folder of wsolevaluation text metadata.
+        masks: Folder of the mask files, where ``localization.txt`` lists masks.
+        images: Folder of the images, for their sizes where ``image_sizes.txt`` has none.
+        scores: File of class rankings, see :mod:`wsoltool.evaluation.ranking`.
+        fullsup: Figures of an earlier evaluation of train-fullsup, to choose thresholds on.
+        rules: How maps are read and scored.
+        workers: Threads; 0: none beside the caller's.
+        resamples: Of the bootstrap; 0 for no intervals.
+    """
+
+    maps: Path
+    metadata: Path
+    masks: Path | None = None
+    images: Path | None = None
+    scores: Path | None = None
+    fullsup: Path | None = None
+    rules: MapRules = field(default_factory=MapRules)
+    workers: int = 0
+    resamples: int = 1000
+
+
+@dataclass(slots=True)
+class MapEvaluation:
+    """What an evaluation gave.
+
+    Attributes:
+        summary: All figures, checked; None where bad maps leave none.
+        results: Of each image behind them; likewise.
+        fullsup: The results that thresholds were chosen on, if any.
+        bad: The bad maps.
+        extra: Maps that belong to no image.
+        seconds: That the pass over the maps took.
+    """
+
+    summary: Summary | None
+    results: LocalizationResults | None
+    fullsup: LocalizationResults | None
+    bad: BadMaps
+    extra: Sequence[str]
+    seconds: float = 0.0
+
+
+def evaluate_maps(
+    request: MapRequest, watch: Watch = lambda outcomes, total: outcomes
+) -> MapEvaluation:
+    """Score every map of a split.
+
+    Args:
+        request: What and how.
+        watch: Shows progress: the outcomes as they come and their number, to the same outcomes.
+
+    Raises:
+        WsolError: An argument, the metadata or another file cannot be used. Bad maps are not
+            raised but told in the answer.
+    """
+    _check_options(request)
+    records = _read_records(request)
+    ranking = None if request.scores is None else read_ranking(request.scores, records.ids)
+    fullsup = None if request.fullsup is None else _read_fullsup(request.fullsup, request.rules)
+    folder = find_maps(request.maps, records.ids)
+    missing = folder.missing(records.ids)
+    bad = BadMaps(request.maps, len(records), request.rules.bad_maps, missing)
+    evaluation = MapEvaluation(None, None, fullsup, bad, folder.extra)
+    if missing and (bad.policy == "error" or len(missing) == len(records)):
+        return evaluation
+    start = time.perf_counter()
+    scorer = MapScorer(records, folder, request.rules, ranking)
+    items = _pass(scorer, request, bad, watch)
+    evaluation.seconds = time.perf_counter() - start
+    if not (bad.maps and bad.policy == "error") and len(bad) < len(records):
+        evaluation.results = _stack(items, request.rules)
+        evaluation.summary = summarize(
+            evaluation.results, fullsup, request.rules.threshold, request.resamples
+        )
+        check_summary(evaluation.summary)
+    return evaluation
+
+
+def _pass(scorer: MapScorer, request: MapRequest, bad: BadMaps, watch: Watch) -> list[ImageResult]:
+    """The results of all images that have one; ``bad.maps`` is found anew."""
+    items: list[ImageResult] = []
+    bad.maps = []
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # the workers share the cores already
+    try:
+        outcomes = score_maps(scorer, request.workers)
+        for result, bad_map in watch(outcomes, len(scorer.records)):
+            items += [] if result is None else [result]
+            bad.maps += [] if bad_map is None else [bad_map]
+    finally:
+        cv2.setNumThreads(threads)
+    return items
+
+
+def _stack(items: list[ImageResult], rules: MapRules) -> LocalizationResults:
+    grids = {protocol.name: protocol.thresholds for protocol in get_protocols(rules.protocols)}
+    return LocalizationResults.stack(items, grids)
+
+
+def default_workers() -> int:
+    """One a core that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def _check_options(request: MapRequest) -> None:
+    """Raise for whatever the arguments alone tell."""
+    rules = request.rules
+    get_protocols(rules.protocols)
+    check_interpolation(rules.interpolation)
+    check_box_convention(rules.box_convention)
+    if rules.bad_maps not in POLICIES:
+        raise ConfigError(
+            f"unknown policy {rules.bad_maps!r} for bad maps",
+            expected="one of " + ", ".join(POLICIES),
+            hint=did_you_mean(str(rules.bad_maps), POLICIES),
+        )
+    for option in ("maps", "metadata", "masks", "images"):
+        folder = getattr(request, option)
+        if folder is not None and not folder.is_dir():
+            raise DataError("the folder does not exist", at=str(folder), hint=f"see --{option}")
+
+
+def _read_records(request: MapRequest) -> Records:
+    folder, rules = request.metadata, request.rules
+    if not (folder / IMAGE_IDS).is_file():
+        splits = sorted(path.parent.name for path in folder.glob(f"*/{IMAGE_IDS}"))
+        raise DataError(
+            f"the metadata folder has no {IMAGE_IDS}",
+            at=str(folder),
+            expected="one split's folder",
+            known=splits,
+            hint=f"--metadata {folder / splits[0]}" if splits else None,
+        )
+    records = read_metadata(
+        folder,
+        with_boxes=True,
+        box_convention=rules.box_convention,
+        num_classes=ANY_CLASS,
+        mask_root=request.masks,
+        image_root=request.images,
+    )
+    if records.sizes is None:
+        raise DataError(
+            f"{IMAGE_SIZES} is missing or empty, and boxes need the images' sizes",
+            at=str(folder / IMAGE_SIZES),
+            expected="lines of image id,width,height",
+            hint="--images DIR reads the sizes from the headers of the image files",
+        )
+    return records
+
+
+def _read_fullsup(path: Path, rules: MapRules) -> LocalizationResults:
+    """Results of train-fullsup, whose maps were treated as these are to be."""
+    report = read_report(path)
+    for name in ("interpolation", "normalise"):
+        wanted, found = getattr(rules, name), report.figures.get(name)
+        if found != wanted:
+            raise EvaluationError(
+                f"{name} is {wanted!r} here and {found!r} for the maps of train-fullsup",
+                at=str(path),
+                expected="figures that wsoltool evaluate wrote with the same options",
+                hint="thresholds suit only maps that are treated in the same way",
+            )
+    return report.results

@@ -1,0 +1,193 @@
+"""Metrics beside the localization table: what the engine may ask of them, and what they answer."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from typing import Protocol as Interface
+
+import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from wsoltool.errors import ConfigError, EvaluationError, WsolError
+from wsoltool.evaluation.metric import Prediction
+from wsoltool.functional.bootstrap import Bootstrap, interval
+from wsoltool.structures import Sample
+
+
+class Record(Interface):
+    """One image's result: small, for it travels between ranks."""
+
+    image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of a table, in percent.
+
+    Attributes:
+        name: Key in the returned metrics.
+        value: The model's.
+        interval: 95 %, or None.
+        controls: Control name -> its value.
+        per_class: Class name -> value; None where a class has nothing to be scored on.
+    """
+
+    name: str
+    value: float
+    interval: tuple[float, float] | None = None
+    controls: dict[str, float] = field(default_factory=dict)
+    per_class: dict[str, float | None] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class FurtherSummary:
+    """All figures of a metric.
+
+    Attributes:
+        title: Of the table, without the number of images.
+        notes: What the figures and controls mean, in a few lines.
+        images: How many were scored.
+        figures: In the table's order.
+    """
+
+    title: str
+    notes: tuple[str, ...]
+    images: int
+    figures: list[Figure]
+
+    def metrics(self) -> dict[str, float]:
+        """Percent by figure name."""
+        return {figure.name: figure.value for figure in self.figures}
+
+
+class FurtherMetric(BaseMetric):
+    """A metric of single images that need not be single-label, with a table of its own.
+
+    A subclass implements :meth:`asked_classes`, :meth:`score`, :meth:`summarize` and
+    :meth:`figure_names`. Exactly one record an image is kept, so that mmengine's cut to the data
+    set's length drops what the sampler has padded and nothing else.
+
+    Args:
+        resamples: Of the bootstrap; 0 for no intervals.
+        prefix: Put before every figure's name, with a slash; tells two metrics of one kind apart.
+        collect_device: As in mmengine.
+        collect_dir: As in mmengine.
+
+    Attributes:
+        resamples: May be set until the evaluation.
+        summary: The last evaluation's :class:`FurtherSummary`, on the main rank.
+
+    Raises:
+        ConfigError: ``resamples`` is no count.
+    """
+
+    def __init__(
+        self,
+        resamples: int = 1000,
+        prefix: str | None = None,
+        collect_device: str = "cpu",
+        collect_dir: str | None = None,
+    ) -> None:
+        # mmengine would warn about a missing prefix, and put the names together itself.
+        super().__init__(collect_device, prefix="further", collect_dir=collect_dir)
+        self.prefix = None
+        self.name_prefix = f"{prefix}/" if prefix else ""
+        if not isinstance(resamples, int) or isinstance(resamples, bool) or resamples < 0:
+            raise ConfigError(
+                f"{type(self).__name__}: resamples is {resamples!r}",
+                expected="a whole number from 0",
+            )
+        self.resamples = resamples
+        self.summary: FurtherSummary | None = None
+
+    @abstractmethod
+    def asked_classes(self, sample: Sample, scores: np.ndarray) -> Sequence[int]:
+        """The classes whose maps or boxes :meth:`score` will ask for, by ``(K,)`` scores."""
+
+    @abstractmethod
+    def score(self, prediction: Prediction) -> Record:
+        """One image's record."""
+
+    @abstractmethod
+    def summarize(self, records: Sequence[Any]) -> FurtherSummary:
+        """The figures of all images, at least one."""
+
+    @abstractmethod
+    def figure_names(self) -> tuple[str, ...]:
+        """The keys of the returned metrics, known before anything is scored."""
+
+    def process(self, data_batch: Any, data_samples: Sequence[Prediction]) -> None:
+        for prediction in data_samples:
+            try:
+                self.results.append(self.score(prediction))
+            except WsolError as error:
+                raise error.located(prediction.sample.image_id) from error
+
+    def compute_metrics(self, results: list[Record]) -> dict[str, float]:
+        """Percent by figure name; the whole summary stays in :attr:`summary`."""
+        _check_records(results)
+        self.summary = self.summarize(results)
+        return self.summary.metrics()
+
+    def draws(self, images: int) -> Bootstrap | None:
+        """Resamples for intervals, the same for every figure; None without."""
+        return Bootstrap(images, self.resamples) if self.resamples else None
+
+    def class_names(self, count: int) -> list[str]:
+        """The data set's, or numbers where none are known."""
+        names = (self.dataset_meta or {}).get("classes")
+        return list(names) if names is not None else [str(index) for index in range(count)]
+
+    def by_class(self, values: np.ndarray) -> dict[str, float | None]:
+        """``(K,)`` shares as percent by class name; None for NaN."""
+        pairs = zip(self.class_names(len(values)), values, strict=True)
+        return {name: None if np.isnan(v) else 100.0 * float(v) for name, v in pairs}
+
+
+def spread(resampled: np.ndarray | None) -> tuple[float, float] | None:
+    """The 95 % interval in percent of ``(R,)`` shares; of the resamples that have a value."""
+    if resampled is None:
+        return None
+    resampled = resampled[~np.isnan(resampled)]
+    if not len(resampled):
+        return None
+    low, high = interval(resampled)
+    return 100.0 * low, 100.0 * high
+
+
+def share(metric: str, name: str, value: float, closed: tuple[bool, bool] = (True, True)) -> float:
+    """A number from 0 to 1; ``closed`` says whether the ends belong to the range."""
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and 0 <= value <= 1 and (closed[0] or value > 0) and (closed[1] or value < 1):
+        return float(value)
+    low = "from 0" if closed[0] else "above 0"
+    high = "to 1" if closed[1] else "to below 1"
+    raise ConfigError(f"{metric}: {name} is {value!r}", expected=f"a number {low} {high}")
+
+
+def stacked(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Arrays of single images as one, and ``(rows,)`` int64 which image each row is of."""
+    images = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+    return np.concatenate(parts), images
+
+
+def control_values(values: Mapping[str, float]) -> dict[str, float]:
+    """Shares by control name in percent."""
+    return {name: 100.0 * float(value) for name, value in values.items()}
+
+
+def _check_records(records: Sequence[Record]) -> None:
+    if not records:
+        raise EvaluationError("no image was evaluated", expected="at least one prediction")
+    twice = [name for name, n in Counter(record.image_id for record in records).items() if n > 1]
+    if twice:
+        raise EvaluationError(
+            f"{len(twice)} images were evaluated more than once",
+            at=twice[0],
+            expected="one result an image",
+            hint="image ids must be unique; the sampler's padding must come last",
+        )
