@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,12 @@ def test_a_whole_file_is_as_readable_as_any_other(tmp_path: Path) -> None:
         file.write(b"")
     (tmp_path / "b").write_bytes(b"")
     assert (tmp_path / "a").stat().st_mode == (tmp_path / "b").stat().st_mode
+
+
+def test_a_killed_write_leaves_nothing_under_the_files_name(tmp_path: Path) -> None:
+    code = "import os, sys; from wsoltool.paths import whole_file\n"
+    code += "with whole_file(sys.argv[1]) as file:\n    file.write(b'half'); os._exit(9)"
+    path = tmp_path / "figures.npz"
+    path.write_bytes(b"before")
+    assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
+    assert path.read_bytes() == b"before"
