@@ -111,7 +111,7 @@ def test_holes_are_filled_to_where_they_spill(shape, seed, count):
     cases = brighter_neighbours(keys)
     events = events_by_step(cases, levels, dark_tables().event, top, True)
     rule, truth = (0.0, 9.0, 9.0, 0.0), np.zeros((1, 4))
-    _, nodes = follow(cases, levels, events, tuple(dark_tables()), top, ANY, truth, rule, 0.0, 1000)
+    _, nodes = follow(cases, levels, events, tuple(dark_tables()), top, ANY, truth, rule, 1000)
     filled_keys, filled, islands = fill_holes(keys, levels, cases, bright_tables().event, nodes)
     np.testing.assert_array_equal(filled[1:-1, 1:-1], slow_fill(levels[1:-1, 1:-1]))
     np.testing.assert_array_equal(

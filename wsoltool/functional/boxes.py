@@ -36,8 +36,8 @@ def box_iou(a: np.ndarray, b: np.ndarray, inclusive: bool = False) -> np.ndarray
     """
     a, b = _as_boxes(a), _as_boxes(b)
     if inclusive:
-        _check_inclusive(a)
-        _check_inclusive(b)
+        check_inclusive(a)
+        check_inclusive(b)
     extra = 1.0 if inclusive else 0.0
     overlap = _shared(a, b, 0, extra) * _shared(a, b, 1, extra)  # (N, M)
     union = _areas(a, extra)[:, None] + _areas(b, extra)[None] - overlap
@@ -63,7 +63,8 @@ def _as_boxes(boxes: np.ndarray) -> np.ndarray:
     return boxes
 
 
-def _check_inclusive(boxes: np.ndarray) -> None:
+def check_inclusive(boxes: np.ndarray) -> None:
+    """Raise unless ``(N, 4)`` boxes are pixel boxes whose x1 and y1 are inside."""
     bad = (boxes[:, 2:] < boxes[:, :2]).any(axis=1) | ~(boxes >= 0).all(axis=1)
     if bad.any():
         raise EvaluationError(

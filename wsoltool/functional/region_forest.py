@@ -47,7 +47,7 @@ NODE = np.dtype(
 
 
 @compiled
-def follow(cases, levels, events, tables, top, choice, truth, rule, nothing, capacity):
+def follow(cases, levels, events, tables, top, choice, truth, rule, capacity):
     """The score of the regions at every step: any region's best IoU, and the largest one's.
 
     Args:
@@ -62,12 +62,11 @@ def follow(cases, levels, events, tables, top, choice, truth, rule, nothing, cap
         rule: How pixels become a box, four float64: what is added on every side after one more
             pixel on the right and below, the largest x1, the largest y1, and what a side measures
             beyond x1 - x0.
-        nothing: The score where there is no region.
         capacity: How many numbers are kept at a time of what levels add to sizes.
 
     Returns:
-        ``(2, top + 1)`` float64 by step: any region's, and the largest one's (``nothing`` with
-        ``ANY``); the ``(n,)`` nodes.
+        ``(2, top + 1)`` float64 by step: any region's, and the largest one's (0 with ``ANY``), 0
+        without a region; the ``(n,)`` nodes.
     """
     event, uphill, before, group_ways = tables
     pixels, starts, births = events
@@ -82,7 +81,7 @@ def follow(cases, levels, events, tables, top, choice, truth, rule, nothing, cap
         _label_all(height, width, cases, towards, labels, nodes, counts)
     # Levels whose additions to sizes are known at a time.
     rows = top + 1 if choice == ANY else min(top + 1, max(1, capacity // len(nodes)))
-    best = np.full((2, top + 1), nothing)
+    best = np.zeros((2, top + 1))
     for first in range(0, top + 1, rows):
         if choice != ANY:
             additions = _add_up(

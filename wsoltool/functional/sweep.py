@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 
 from wsoltool.errors import EvaluationError, ShapeError, did_you_mean
-from wsoltool.functional.boxes import box_iou
+from wsoltool.functional.boxes import box_iou, check_inclusive
 from wsoltool.functional.level_sets import (
     brighter_neighbours,
     events_by_step,
@@ -133,11 +133,12 @@ def _wsolevaluation(
     kinds: tuple[str, ...],
 ) -> Sweeps:
     values, truth = checked_map(localization_map), _checked_boxes(gt_boxes)
-    # The benchmark's answer to an empty foreground; box_iou also checks the true boxes.
-    nothing = float(box_iou(np.zeros((1, 4)), truth, inclusive=True).max())
+    check_inclusive(truth)
     keys, levels, brightest = grey_keys(values)
     cuts = _cuts(brightest, _checked_thresholds(thresholds))
     if not brightest:
+        # The benchmark's answer to an empty foreground, which no other map has.
+        nothing = box_iou(np.zeros((1, 4)), truth, inclusive=True).max()
         return dict.fromkeys(kinds, np.full(len(cuts), nothing))
     height, width = values.shape
     contour, hole = ((grow, width - 1.0, height - 1.0, 1.0) for grow in (0.0, 1.0))
@@ -145,7 +146,7 @@ def _wsolevaluation(
     cases = brighter_neighbours(keys)
     events = events_by_step(cases, levels, dark_tables().event, brightest, True)
     holes, regions = follow(
-        cases, levels, events, tuple(dark_tables()), brightest, ANY, truth, hole, 0.0, ADDITIONS
+        cases, levels, events, tuple(dark_tables()), brightest, ANY, truth, hole, ADDITIONS
     )
     swept, islands = {}, True
     if "largest" in kinds:
@@ -153,11 +154,11 @@ def _wsolevaluation(
         filled, filled_levels, islands = fill_holes(
             keys, levels, cases, bright_tables().event, regions
         )
-        bright = _bright(filled, filled_levels, brightest, POLYGON, truth, contour, nothing)
+        bright = _bright(filled, filled_levels, brightest, POLYGON, truth, contour)
         swept["largest"] = bright[1, cuts]
     if "all" in kinds:
         if islands:
-            bright = _bright(keys, levels, brightest, ANY, truth, contour, nothing)
+            bright = _bright(keys, levels, brightest, ANY, truth, contour)
         swept["all"] = np.maximum(bright[0], holes[0, :-1])[cuts]
     return swept
 
@@ -173,7 +174,7 @@ def _tight(
     padded, ranks = threshold_ranks(values, rising)
     rule = (0.0, float(values.shape[1]), float(values.shape[0]), 0.0)
     choice = PIXELS if "largest" in kinds else ANY
-    bright = _bright(padded, ranks, len(rising), choice, truth, rule, 0.0)[:, place]
+    bright = _bright(padded, ranks, len(rising), choice, truth, rule)[:, place]
     return {kind: bright[row] for row, kind in enumerate(("all", "largest")) if kind in kinds}
 
 
@@ -184,12 +185,11 @@ def _bright(
     choice: int,
     truth: np.ndarray,
     rule: tuple[float, float, float, float],
-    nothing: float,
 ) -> np.ndarray:
     """``(2, top)`` float64 by cut, which leaves what is above it: any region's, the largest's."""
     tables, cases = tuple(bright_tables()), brighter_neighbours(padded)
     events = events_by_step(cases, levels, tables[0], top, False)
-    best, _ = follow(cases, levels, events, tables, top, choice, truth, rule, nothing, ADDITIONS)
+    best, _ = follow(cases, levels, events, tables, top, choice, truth, rule, ADDITIONS)
     return best[:, ::-1][:, 1:]
 
 
