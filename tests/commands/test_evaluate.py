@@ -396,6 +396,28 @@ def test_masks_add_pixel_figures(evaluate, split):
     assert "--masks DIR" in outcome.err
 
 
+def test_masks_tell_the_sizes_where_the_frame_is_the_same_for_all(evaluate, split):
+    mask = np.zeros(SIZE, np.uint8)
+    mask[2:10, 2:10] = 255
+    (split.root / "masks").mkdir()
+    for name, pixels in {"m": mask, "i": np.zeros_like(mask)}.items():
+        cv2.imwrite(str(split.root / f"masks/{name}.png"), pixels)
+    split.add("a.jpg", lit((2, 2, 10, 6)), np.zeros((0, 4)))
+    split.lines["localization"] = ["a.jpg,m.png,i.png"]
+    split.write()
+    options = ("--masks", split.root / "masks", "--protocol", "wsolevaluation")
+    _, with_sizes = evaluate(split, *options)
+    split.lines["image_sizes"] = []
+    split.write()
+    outcome, without = evaluate(split, *options)
+    assert outcome.code == 0, outcome
+    assert without["rows"] == with_sizes["rows"]
+    outcome, _ = evaluate(split, *options[:2])
+    assert outcome.code == 1
+    assert "--images DIR reads the sizes" in outcome.err
+    assert "--protocol wsolevaluation alone needs none" in outcome.err
+
+
 def test_the_one_metadata_folder_is_a_splits(refused, four):
     message = refused("evaluate", "--maps", four.maps, "--metadata", four.root)
     assert "has no image_ids.txt" in message

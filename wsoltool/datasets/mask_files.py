@@ -8,6 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from wsoltool.datasets.image_sizes import header_sizes
 from wsoltool.datasets.images import read_mask
 from wsoltool.datasets.records import Names
 from wsoltool.errors import DataError
@@ -34,6 +35,14 @@ class MaskFiles:
 
     def __len__(self) -> int:
         return len(self.ignored)
+
+    def sizes(self) -> np.ndarray:
+        """``(N, 2)`` int64 (height, width) of each image's first mask, from the file's header.
+
+        Raises:
+            ImageError: A file is missing, or no image.
+        """
+        return header_sizes(self.root, (self.masks[first] for first in self.offsets[:-1].tolist()))
 
     def truth(self, index: int, size: Size | None = None) -> Truth:
         """Read one image's masks.

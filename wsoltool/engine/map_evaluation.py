@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import cv2
@@ -177,14 +177,21 @@ def _read_records(request: MapRequest) -> Records:
         mask_root=request.masks,
         image_root=request.images,
     )
-    if records.sizes is None:
-        raise DataError(
-            f"{IMAGE_SIZES} is missing or empty, and boxes need the images' sizes",
-            at=str(folder / IMAGE_SIZES),
-            expected="lines of image id,width,height",
-            hint="--images DIR reads the sizes from the headers of the image files",
-        )
-    return records
+    if records.sizes is not None:
+        return records
+    squashes = all(protocol.squashes for protocol in get_protocols(rules.protocols))
+    if records.masks is not None and squashes:
+        # In such a frame an image is what its masks are, at whatever resolution.
+        return replace(records, sizes=records.masks.sizes())
+    hint = "--images DIR reads the sizes from the headers of the image files"
+    if records.masks is not None:
+        hint += "; --protocol wsolevaluation alone needs none, for it squashes images and masks"
+    raise DataError(
+        f"{IMAGE_SIZES} is missing or empty, and boxes need the images' sizes",
+        at=str(folder / IMAGE_SIZES),
+        expected="lines of image id,width,height",
+        hint=hint,
+    )
 
 
 def _read_fullsup(path: Path, rules: MapRules) -> LocalizationResults:

@@ -27,12 +27,14 @@ class Protocol(ABC):
         name: As configs and tables call it.
         description: One line for the table.
         inclusive: x1 and y1 belong to a box when overlaps are counted.
+        squashes: The frame is the same for images of every size.
         thresholds: ``(T,)`` float64, those of :meth:`sweep`.
     """
 
     name: str
     description: str
     inclusive: bool
+    squashes: bool
     thresholds: np.ndarray = THRESHOLDS
 
     @abstractmethod
@@ -118,6 +120,7 @@ class WsolEvaluation(Protocol):
         "(largest by polygon area; holes count), boxes one pixel larger, inclusive IoU"
     )
     inclusive = True
+    squashes = True
     side = 224
 
     def frame(self, size: Size) -> Size:
@@ -157,6 +160,7 @@ class Tight(Protocol):
         "holes ignored), tight boxes, half-open IoU"
     )
     inclusive = False
+    squashes = False
 
     def frame(self, size: Size) -> Size:
         return (int(size[0]), int(size[1]))
