@@ -110,11 +110,11 @@ def events_by_step(cases, levels, event, top, rising):
     for y in range(1, height - 1):
         row = cases[y]
         for x in range(1, width - 1):
+            # Without a branch, for events come where no processor expects them.
             kind = event[row[x]]
-            if kind != QUIET:
-                pixels[count] = y * width + x
-                count += 1
-                births += kind == BIRTH
+            pixels[count] = y * width + x
+            count += kind != QUIET
+            births += kind == BIRTH
     starts = np.zeros(top + 2, np.int32)
     for index in range(count):
         level = flat_levels[pixels[index]]
