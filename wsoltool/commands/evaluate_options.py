@@ -15,7 +15,8 @@ examples:
     wsoltool evaluate --maps maps/val --metadata metadata/val --json val.json
     wsoltool evaluate --maps maps/test --metadata metadata/test --fullsup val.json
   masks instead of boxes (OpenImages):
-    wsoltool evaluate --maps maps/test --metadata metadata/test --masks data --protocol wsolevaluation
+    wsoltool evaluate --maps maps/test --metadata metadata/test --masks data \\
+      --protocol wsolevaluation
 
 Exit code 1, and no figures, when a map is bad; --bad-maps changes that.
 """
