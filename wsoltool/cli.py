@@ -112,6 +112,12 @@ def _test(parser: argparse.ArgumentParser) -> None:
     _checkpoint(parser)
     _run(parser)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument(
+        "--maps",
+        type=Path,
+        metavar="DIR",
+        help="write the map of each test image's true class, as evaluate reads them",
+    )
     parser.add_argument("--gallery", type=Path, metavar="DIR", help="write pictures and a page")
     parser.add_argument(
         "--gallery-size", type=_count, default=24, metavar="N", help="pictures (default: 24)"

@@ -34,6 +34,7 @@ def scored(trained, tiny_options, tmp_path_factory):
     folder = tmp_path_factory.mktemp("scored")
     arguments = ["--json", str(folder / "new" / "figures.json"), "--gallery", str(folder / "g")]
     size = ["--gallery-size", "3", "--work-dir", str(folder / "work")]
+    size += ["--maps", str(folder / "maps")]
     last = str(trained / "last.pth")
     assert main(["test", CONFIG, last, *arguments, *size, *tiny_options]) == 0
     return folder
@@ -116,6 +117,36 @@ def test_the_json_file_has_every_figure_in_percent(scored, trained):
     assert all(0 <= content[name] <= 100 for name in FIGURES)
     assert Path(content["config"]).name == "cam_small_creatures.py"
     assert content["checkpoint"] == str(trained / "last.pth")
+
+
+def test_the_maps_give_the_same_boxes_when_they_are_evaluated_from_files(
+    scored, wsoltool, tmp_path
+):
+    from wsoltool.evaluation.results import LocalizationResults
+
+    results = LocalizationResults.load(scored / "new" / "figures.npz")
+    ids = results.image_ids.tolist()
+    files = sorted((scored / "maps").rglob("*.npy"))
+    assert [f.relative_to(scored / "maps").as_posix() for f in files] == [f"{i}.npy" for i in ids]
+    lines = {
+        "image_ids": ids,
+        "class_labels": [f"{i},{label}" for i, label in zip(ids, results.labels, strict=True)],
+        "image_sizes": [f"{i},{w},{h}" for i, (h, w) in zip(ids, results.sizes, strict=True)],
+        "localization": [
+            f"{i}," + ",".join(str(int(side)) for side in box)
+            for i, boxes in zip(ids, results.boxes, strict=True)
+            for box in boxes
+        ],
+    }
+    for name, content in lines.items():
+        (tmp_path / f"{name}.txt").write_text("\n".join(content))
+    folders = ("--maps", scored / "maps", "--metadata", tmp_path)
+    options = ("--protocol", "tight", "--json", tmp_path / "f.json", "--bad-maps", "miss")
+    assert wsoltool("evaluate", *folders, *options).code == 0
+    again = LocalizationResults.load(tmp_path / "f.npz")
+    for kind in ("largest", "all"):
+        expected = getattr(results.curves["tight"], kind)
+        np.testing.assert_array_equal(getattr(again.curves["tight"], kind), expected)
 
 
 def test_the_gallery_shows_the_asked_number_of_pictures(scored):

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.bad_maps import BadMapError
-from wsoltool.evaluation.folder import find_maps, frame_map, read_map
+from wsoltool.evaluation.folder import find_maps, frame_map, read_map, write_map
 
 GOOD = np.array([[0.0, 0.25], [0.5, 1.0]], np.float32)
 
@@ -235,3 +235,24 @@ def test_no_damage_ends_in_anything_but_a_map_or_its_kind(tmp_path_factory, data
 def test_an_error_survives_pickling():
     error = pickle.loads(pickle.dumps(BadMapError("0 everywhere", "constant")))
     assert (error.what, error.kind) == ("0 everywhere", "constant")
+
+
+@pytest.mark.parametrize("image_id", ["a.jpeg", "b", "birds/1.5/c.JPEG"])
+def test_a_written_map_is_found_and_read(tmp_path, image_id):
+    write_map(tmp_path, image_id, GOOD)
+    folder = find_maps(tmp_path, [image_id])
+    np.testing.assert_array_equal(read_map(tmp_path / folder.files[0]), GOOD)
+
+
+@pytest.mark.parametrize("image_id", ["../a", "b/../../a", "/tmp/a"])
+def test_no_map_is_written_outside_the_folder(tmp_path, image_id):
+    with pytest.raises(EvaluationError, match="outside the map folder"):
+        write_map(tmp_path / "maps", image_id, GOOD)
+    assert not list(tmp_path.rglob("*.npy"))
+
+
+def test_a_map_that_cannot_be_written_is_named(tmp_path):
+    (tmp_path / "birds").write_text("a file where a folder should be")
+    with pytest.raises(EvaluationError, match="cannot be written") as caught:
+        write_map(tmp_path, "birds/a.jpg", GOOD)
+    assert "a.jpg.npy" in str(caught.value)

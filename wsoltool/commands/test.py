@@ -19,7 +19,10 @@ def run(arguments: argparse.Namespace) -> None:
     # An hour of scoring must not end at a folder that cannot be written.
     figures_file = arguments.json and writable_file(arguments.json, "--json")
     gallery = arguments.gallery and writable_folder(arguments.gallery, "--gallery")
-    outcome = score_checkpoint(config, arguments.checkpoint, arguments.work_dir, arguments.launcher)
+    maps = arguments.maps and writable_folder(arguments.maps, "--maps")
+    outcome = score_checkpoint(
+        config, arguments.checkpoint, arguments.work_dir, arguments.launcher, maps
+    )
     if not is_main_process():
         return
     console = figures_console()
@@ -42,6 +45,8 @@ def run(arguments: argparse.Namespace) -> None:
         }
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
         console.print(f"figures: {figures_file}")
+    if maps:
+        console.print(f"maps: {maps}")
     if gallery:
         from wsoltool.engine.pictures import gallery_items
         from wsoltool.visualization.gallery import write_gallery

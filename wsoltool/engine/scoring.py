@@ -27,8 +27,9 @@ from wsoltool.engine.runner import (
     seed_everything,
     work_dir_of,
 )
-from wsoltool.errors import CheckpointError
+from wsoltool.errors import CheckpointError, ConfigError
 from wsoltool.evaluation.further import FurtherMetric, FurtherSummary
+from wsoltool.evaluation.metric import LocalizationMetric
 from wsoltool.evaluation.results import LocalizationResults
 from wsoltool.evaluation.rows import Summary
 from wsoltool.models.builder import build_localizer
@@ -79,6 +80,7 @@ def score_checkpoint(
     checkpoint: str | Path | None,
     work_dir: str | Path | None = None,
     launcher: str = "none",
+    maps: str | Path | None = None,
 ) -> Scoring:
     """Run the localizer on train-fullsup and on test.
 
@@ -87,6 +89,7 @@ def score_checkpoint(
         checkpoint: Written by :func:`wsoltool.engine.training.train`.
         work_dir: Of logs.
         launcher: ``none``, or ``pytorch`` under torchrun.
+        maps: Folder to write the test images' maps to, as ``wsoltool evaluate`` reads them.
 
     Raises:
         WsolError: For whatever the config, data or checkpoint lack.
@@ -107,6 +110,8 @@ def score_checkpoint(
     check_class_count(model.head.num_classes, sets["test_dataloader"], "test_dataloader")
     _check_trained_classes(meta, sets["test_dataloader"].classes, checkpoint)
     metrics = {"test_dataloader": build_metrics(config, model.boxes)}
+    if maps is not None:
+        _write_maps(localization_of(metrics["test_dataloader"]), Path(maps))
     prepare_scoring(model, metrics["test_dataloader"], sets["test_dataloader"], "test_dataloader")
     if "val_dataloader" in sets:
         metrics["val_dataloader"] = build_threshold_metrics(config, model.boxes)
@@ -119,6 +124,16 @@ def score_checkpoint(
         parts[f"{split}_evaluator"] = metrics[loader]
     runner = build_runner(config, folder, model=model, **parts)
     return _score(runner, "val_dataloader" in sets)
+
+
+def _write_maps(table: LocalizationMetric | None, folder: Path) -> None:
+    if table is None:
+        raise ConfigError(
+            "maps are written with the localization table, which evaluation=None switches off",
+            at="evaluation",
+            expected="a data set with one label an image",
+        )
+    table.maps_folder = folder
 
 
 def _no_checkpoint(config: Config, folder: Path) -> CheckpointError:

@@ -135,6 +135,34 @@ def _check_equal(root: Path, exact: str, short: str) -> None:
         )
 
 
+def write_map(root: Path, image_id: str, values: np.ndarray) -> None:
+    """Store an image's map where :func:`find_maps` looks for it.
+
+    Args:
+        root: The folder; those of the id are made below it.
+        image_id: A relative path.
+        values: ``(h, w)`` float.
+
+    Raises:
+        EvaluationError: The id leads out of the folder, or the file cannot be written.
+    """
+    name = _names(image_id)[0]
+    if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        raise EvaluationError(
+            f"the map of {image_id!r} would lie outside the map folder",
+            at=str(root),
+            expected="image ids that are paths below a folder",
+        )
+    path = root / name
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.save(path, values)
+    except OSError as error:
+        raise EvaluationError(
+            f"the map cannot be written: {error.strerror or error}", at=str(path)
+        ) from error
+
+
 def read_map(path: Path, normalise: bool = False) -> np.ndarray:
     """A stored map, checked.
 

@@ -13,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 
 from wsoltool.errors import ConfigError, EvaluationError, WsolError
 from wsoltool.evaluation.checks import check_summary
+from wsoltool.evaluation.folder import write_map
 from wsoltool.evaluation.protocols import get_protocols
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
 from wsoltool.evaluation.rows import Summary
@@ -61,6 +62,8 @@ class LocalizationMetric(BaseMetric):
 
     Attributes:
         fullsup: The loaded results of train-fullsup, or None; may be set until the evaluation.
+        maps_folder: Where to write each image's map (original size, float32, ``<image id>.npy``),
+            or None; may be set until the evaluation.
         results_by_image: The last evaluation's :class:`LocalizationResults`, on the main rank.
         summary: Its :class:`Summary`, checked.
 
@@ -85,6 +88,7 @@ class LocalizationMetric(BaseMetric):
         self.fixed_threshold = _threshold(fixed_threshold)
         self.fullsup = None if fullsup is None else LocalizationResults.load(_existing(fullsup))
         self.save_results = save_results
+        self.maps_folder: Path | None = None
         self.resamples = _count(resamples)
         self.results_by_image: LocalizationResults | None = None
         self.summary: Summary | None = None
@@ -94,6 +98,10 @@ class LocalizationMetric(BaseMetric):
         for prediction in data_samples:
             try:
                 self.results.append(self.score(prediction))
+                if self.maps_folder is not None:
+                    sample = prediction.sample
+                    values = prediction.map(label_of(sample), sample.size)
+                    write_map(self.maps_folder, sample.image_id, values.astype(np.float32))
             except WsolError as error:
                 raise error.located(prediction.sample.image_id) from error
 
