@@ -15,7 +15,7 @@ from wsoltool.functional.boxes import box_iou, label_components
 from wsoltool.functional.sweep import (
     KINDS,
     THRESHOLDS,
-    box_accuracy,
+    reaches,
     tight_sweep,
     tight_sweeps,
     wsolevaluation_sweep,
@@ -49,7 +49,7 @@ def test_wsolevaluation_sweep_is_bit_equal_to_the_benchmark(size):
         best = np.stack([sweep[kind] for sweep in sweeps])
         np.testing.assert_array_equal(best, reference[name])
         for stored in (best, best.astype(np.float32)):
-            found = [box_accuracy(stored, iou).max() for iou in (0.3, 0.5, 0.7)]
+            found = [100 * reaches(stored, iou).mean(axis=0).max() for iou in (0.3, 0.5, 0.7)]
             np.testing.assert_allclose(found, reference[accuracy], rtol=1e-12)
 
 
@@ -351,7 +351,8 @@ def test_refused_thresholds(sweep, thresholds):
         sweep(np.ones((2, 2)), [[0, 0, 1, 1]], np.array(thresholds))
 
 
-def test_box_accuracy_by_hand():
+def test_an_iou_that_is_the_limit_reaches_it_in_either_precision():
     best = np.array([[0.5, 0.1], [0.49, 0.9], [0.7, 0.7]])
-    np.testing.assert_allclose(box_accuracy(best, 0.5), [200 / 3, 200 / 3])
-    np.testing.assert_allclose(box_accuracy(best.astype(np.float32), 0.7), [100 / 3, 200 / 3])
+    assert reaches(best, 0.5).tolist() == [[True, False], [False, True], [True, True]]
+    expected = [[False, False], [False, True], [True, True]]
+    assert reaches(best, 0.7).tolist() == reaches(best.astype(np.float32), 0.7).tolist() == expected

@@ -33,12 +33,12 @@ from wsoltool.evaluation.further import (
     FurtherMetric,
     FurtherSummary,
     control_values,
-    share,
     spread,
     stacked,
 )
 from wsoltool.evaluation.metric import Prediction
 from wsoltool.evaluation.objects import Objects, known_classes, likely_classes, true_objects
+from wsoltool.evaluation.options import share
 from wsoltool.functional.boxes import box_iou, centre_boxes, whole_box
 from wsoltool.functional.detection import (
     Detections,

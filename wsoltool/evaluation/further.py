@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,8 +11,10 @@ from typing import Protocol as Interface
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from wsoltool.errors import ConfigError, EvaluationError, WsolError
+from wsoltool.errors import WsolError
 from wsoltool.evaluation.metric import Prediction
+from wsoltool.evaluation.options import resample_count
+from wsoltool.evaluation.results import check_scored
 from wsoltool.functional.bootstrap import Bootstrap, interval
 from wsoltool.structures import Sample
 
@@ -96,12 +97,7 @@ class FurtherMetric(BaseMetric):
         super().__init__(collect_device, prefix="further", collect_dir=collect_dir)
         self.prefix = None
         self.name_prefix = f"{prefix}/" if prefix else ""
-        if not isinstance(resamples, int) or isinstance(resamples, bool) or resamples < 0:
-            raise ConfigError(
-                f"{type(self).__name__}: resamples is {resamples!r}",
-                expected="a whole number from 0",
-            )
-        self.resamples = resamples
+        self.resamples = resample_count(type(self).__name__, resamples)
         self.summary: FurtherSummary | None = None
 
     @abstractmethod
@@ -129,7 +125,7 @@ class FurtherMetric(BaseMetric):
 
     def compute_metrics(self, results: list[Record]) -> dict[str, float]:
         """Percent by figure name; the whole summary stays in :attr:`summary`."""
-        _check_records(results)
+        check_scored([record.image_id for record in results])
         self.summary = self.summarize(results)
         return self.summary.metrics()
 
@@ -159,16 +155,6 @@ def spread(resampled: np.ndarray | None) -> tuple[float, float] | None:
     return 100.0 * low, 100.0 * high
 
 
-def share(metric: str, name: str, value: float, closed: tuple[bool, bool] = (True, True)) -> float:
-    """A number from 0 to 1; ``closed`` says whether the ends belong to the range."""
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if number and 0 <= value <= 1 and (closed[0] or value > 0) and (closed[1] or value < 1):
-        return float(value)
-    low = "from 0" if closed[0] else "above 0"
-    high = "to 1" if closed[1] else "to below 1"
-    raise ConfigError(f"{metric}: {name} is {value!r}", expected=f"a number {low} {high}")
-
-
 def stacked(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """Arrays of single images as one, and ``(rows,)`` int64 which image each row is of."""
     images = np.repeat(np.arange(len(parts)), [len(part) for part in parts])
@@ -178,16 +164,3 @@ def stacked(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
 def control_values(values: Mapping[str, float]) -> dict[str, float]:
     """Shares by control name in percent."""
     return {name: 100.0 * float(value) for name, value in values.items()}
-
-
-def _check_records(records: Sequence[Record]) -> None:
-    if not records:
-        raise EvaluationError("no image was evaluated", expected="at least one prediction")
-    twice = [name for name, n in Counter(record.image_id for record in records).items() if n > 1]
-    if twice:
-        raise EvaluationError(
-            f"{len(twice)} images were evaluated more than once",
-            at=twice[0],
-            expected="one result an image",
-            hint="image ids must be unique; the sampler's padding must come last",
-        )

@@ -14,6 +14,7 @@ from mmengine.evaluator import BaseMetric
 from wsoltool.errors import ConfigError, EvaluationError, WsolError
 from wsoltool.evaluation.checks import check_summary
 from wsoltool.evaluation.folder import write_map
+from wsoltool.evaluation.options import resample_count, share
 from wsoltool.evaluation.protocols import get_protocols
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
 from wsoltool.evaluation.rows import Summary
@@ -85,11 +86,14 @@ class LocalizationMetric(BaseMetric):
         super().__init__(collect_device, prefix="localization", collect_dir=collect_dir)
         self.prefix = None
         self.protocols = get_protocols(protocols)
-        self.fixed_threshold = _threshold(fixed_threshold)
+        if fixed_threshold is not None:
+            name = type(self).__name__
+            fixed_threshold = share(name, "fixed_threshold", fixed_threshold, (True, False))
+        self.fixed_threshold = fixed_threshold
         self.fullsup = None if fullsup is None else LocalizationResults.load(_existing(fullsup))
         self.save_results = save_results
         self.maps_folder: Path | None = None
-        self.resamples = _count(resamples)
+        self.resamples = resample_count(type(self).__name__, resamples)
         self.results_by_image: LocalizationResults | None = None
         self.summary: Summary | None = None
 
@@ -151,17 +155,6 @@ def _top_classes(scores: np.ndarray, label: int) -> np.ndarray:
     return top
 
 
-def _threshold(value: float | None) -> float | None:
-    if value is None:
-        return None
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-        raise ConfigError(
-            f"LocalizationMetric: fixed_threshold is {value!r}",
-            expected="a number from 0 to below 1, or None",
-        )
-    return float(value)
-
-
 def _existing(path: str) -> Path:
     if Path(path).is_file():
         return Path(path)
@@ -171,11 +164,3 @@ def _existing(path: str) -> Path:
         expected="results saved by an evaluation of train-fullsup",
         hint="evaluate train-fullsup first, with save_results",
     )
-
-
-def _count(resamples: int) -> int:
-    if not isinstance(resamples, int) or isinstance(resamples, bool) or resamples < 0:
-        raise ConfigError(
-            f"LocalizationMetric: resamples is {resamples!r}", expected="a whole number from 0"
-        )
-    return resamples

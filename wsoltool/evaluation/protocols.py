@@ -68,7 +68,6 @@ class Protocol(ABC):
     def answers(self, boxes: np.ndarray, size: Size) -> np.ndarray:
         """``(N, 4)`` boxes, original pixels, x1 y1 exclusive, as this protocol would score them."""
 
-    @abstractmethod
     def sweep(
         self,
         localization_map: np.ndarray,
@@ -82,8 +81,20 @@ class Protocol(ABC):
             localization_map: ``(H, W)`` in [0, 1], of the frame's size.
             truth: At least one box.
             size: Of the original image.
-            thresholds: ``(T,)`` float64 in [0, 1), rising; :attr:`thresholds` by default.
+            thresholds: ``(T,)`` float64 in [0, 1); :attr:`thresholds` by default.
+
+        Raises:
+            EvaluationError: The map does not fill the frame, or cannot be swept.
         """
+        self.check_map(localization_map, size)
+        grid = self.thresholds if thresholds is None else thresholds
+        return self.sweeps(localization_map, self.targets(truth, size), grid)
+
+    @abstractmethod
+    def sweeps(
+        self, localization_map: np.ndarray, targets: np.ndarray, thresholds: np.ndarray
+    ) -> Sweeps:
+        """What :meth:`sweep` answers, of a map that fills the frame and the true boxes in it."""
 
     @abstractmethod
     def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -133,16 +144,10 @@ class WsolEvaluation(Protocol):
         frame = self.frame(size)
         return self.outline(np.trunc(scale_boxes(boxes, size, frame)), frame)
 
-    def sweep(
-        self,
-        localization_map: np.ndarray,
-        truth: Truth,
-        size: Size,
-        thresholds: np.ndarray | None = None,
+    def sweeps(
+        self, localization_map: np.ndarray, targets: np.ndarray, thresholds: np.ndarray
     ) -> Sweeps:
-        self.check_map(localization_map, size)
-        grid = self.thresholds if thresholds is None else thresholds
-        return wsolevaluation_sweeps(localization_map, self.targets(truth, size), grid)
+        return wsolevaluation_sweeps(localization_map, targets, thresholds)
 
     def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return grey_levels(values, thresholds)
@@ -171,16 +176,10 @@ class Tight(Protocol):
     def answers(self, boxes: np.ndarray, size: Size) -> np.ndarray:
         return np.asarray(boxes, dtype=np.float64)
 
-    def sweep(
-        self,
-        localization_map: np.ndarray,
-        truth: Truth,
-        size: Size,
-        thresholds: np.ndarray | None = None,
+    def sweeps(
+        self, localization_map: np.ndarray, targets: np.ndarray, thresholds: np.ndarray
     ) -> Sweeps:
-        self.check_map(localization_map, size)
-        grid = self.thresholds if thresholds is None else thresholds
-        return tight_sweeps(localization_map, self.targets(truth, size), grid)
+        return tight_sweeps(localization_map, targets, thresholds)
 
     def levels(self, values: np.ndarray, thresholds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return np.asarray(values, dtype=np.float64), np.asarray(thresholds, dtype=np.float64)

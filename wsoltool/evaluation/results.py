@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -122,10 +123,9 @@ class LocalizationResults:
         Raises:
             EvaluationError: There is no image, one was evaluated twice, or some have no mask.
         """
-        if not items:
-            raise EvaluationError("no image was evaluated", expected="at least one prediction")
         image_ids = [item.image_id for item in items]
-        results = cls(
+        check_scored(image_ids)
+        return cls(
             image_ids=np.array(image_ids, dtype=np.str_),
             labels=np.array([item.label for item in items], dtype=np.int64),
             top=_stack_top(items),
@@ -136,19 +136,6 @@ class LocalizationResults:
             curves={name: _stack_curves(items, name, grid) for name, grid in thresholds.items()},
             pixels=stack_pixels(image_ids, [item.pixels for item in items], thresholds),
         )
-        results.check_unique()
-        return results
-
-    def check_unique(self) -> None:
-        """Raise when an image is counted twice."""
-        names, counts = np.unique(self.image_ids, return_counts=True)
-        if (counts > 1).any():
-            raise EvaluationError(
-                f"{(counts > 1).sum()} images were evaluated more than once",
-                at=str(names[counts > 1][0]),
-                expected="one result an image",
-                hint="image ids must be unique; the sampler's padding must come last",
-            )
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -247,6 +234,20 @@ class LocalizationResults:
         }
         grids = {name: own.thresholds for name, own in curves.items()}
         return cls(**parts, curves=curves, pixels=pixels_from_arrays(arrays, grids))
+
+
+def check_scored(image_ids: Sequence[str]) -> None:
+    """Raise unless there are images, each counted once."""
+    if not image_ids:
+        raise EvaluationError("no image was evaluated", expected="at least one prediction")
+    twice = [name for name, count in Counter(image_ids).items() if count > 1]
+    if twice:
+        raise EvaluationError(
+            f"{len(twice)} images were evaluated more than once",
+            at=twice[0],
+            expected="one result an image",
+            hint="image ids must be unique; the sampler's padding must come last",
+        )
 
 
 def _stack_top(items: Sequence[ImageResult]) -> np.ndarray | None:

@@ -36,7 +36,6 @@ from wsoltool.evaluation.further import (
     FurtherMetric,
     FurtherSummary,
     control_values,
-    share,
     spread,
     stacked,
 )
@@ -48,6 +47,7 @@ from wsoltool.evaluation.objects import (
     true_objects,
     true_segments,
 )
+from wsoltool.evaluation.options import share
 from wsoltool.functional.boxes import box_iou
 from wsoltool.functional.ratios import Fractions, defined_mean
 from wsoltool.functional.segmentation import (

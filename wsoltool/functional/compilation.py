@@ -9,11 +9,17 @@ Two rules for kernels that are kept:
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 from numba import njit
+
+NOWHERE = (
+    "compiled kernels cannot be kept, so that every process compiles them for some ten seconds: "
+    "set NUMBA_CACHE_DIR to a folder that can be written"
+)
 
 
 def _jit(function: Callable, **options: Any) -> Callable:
@@ -21,8 +27,8 @@ def _jit(function: Callable, **options: Any) -> Callable:
     try:
         return njit(cache=True, **options)(function)
     except RuntimeError:
-        # Neither beside the file nor in the user's cache folder can be written: each process has to
-        # compile for itself, which takes some seconds.
+        # Neither beside the file nor in the user's cache folder can anything be written.
+        warnings.warn(NOWHERE, RuntimeWarning, stacklevel=3)
         return njit(**options)(function)
 
 

@@ -6,14 +6,13 @@ import cv2
 import numpy as np
 
 from wsoltool.errors import ConfigError, EvaluationError, ShapeError, did_you_mean
-
-Size = tuple[int, int]
+from wsoltool.functional.boxes import Size
 
 FILTERS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
 
-# Resizing a constant map leaves a few rounding steps of difference between its pixels: below this
-# many steps of its largest value a map is constant.
-_CONSTANT_STEPS = 64
+# Resizing a constant map leaves up to about 22 rounding steps of difference between its pixels
+# (bicubic, summed over scales): below this many steps of its largest value a map is constant.
+CONSTANT_STEPS = 64
 
 
 def fit_map(
@@ -74,7 +73,7 @@ def check_interpolation(name: str) -> None:
 def _minmax(values: np.ndarray) -> np.ndarray:
     low, high = values.min(), values.max()
     span = high - low
-    if span <= _CONSTANT_STEPS * np.finfo(np.float64).eps * max(abs(low), abs(high)):
+    if span <= CONSTANT_STEPS * np.finfo(np.float64).eps * max(abs(low), abs(high)):
         height, width = values.shape
         raise EvaluationError(f"{high:g} everywhere once resized to {width} x {height}")
     return (values - low) / span

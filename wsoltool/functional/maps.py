@@ -8,13 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsoltool.errors import ConfigError, EvaluationError, ShapeError, did_you_mean
-
-INTERPOLATIONS = ("bilinear", "bicubic")
-
-# Resizing a constant map leaves up to about 22 rounding steps of difference between its pixels
-# (bicubic, summed over scales): below this many steps of its largest value a map is constant.
-_CONSTANT_STEPS = 64
+from wsoltool.errors import EvaluationError, ShapeError
+from wsoltool.functional.map_arrays import CONSTANT_STEPS, check_interpolation
 
 
 def minmax_normalize(maps: Tensor) -> Tensor:
@@ -56,7 +51,7 @@ def minmax_normalize(maps: Tensor) -> Tensor:
             hint="the weights may have diverged: look at the training loss",
         )
     magnitude = torch.maximum(low.abs(), high.abs())
-    varies = span > _CONSTANT_STEPS * torch.finfo(maps.dtype).eps * magnitude
+    varies = span > CONSTANT_STEPS * torch.finfo(maps.dtype).eps * magnitude
     scaled = (maps - low) / torch.where(varies, span, torch.ones_like(span))
     return torch.where(varies, scaled, torch.zeros_like(scaled))
 
@@ -92,16 +87,6 @@ def resize_maps(maps: Tensor, size: tuple[int, int], mode: str = "bilinear") -> 
     flat = maps.reshape(prod(leading), 1, *sides)
     resized = F.interpolate(flat, size=tuple(size), mode=mode, align_corners=False)
     return resized.reshape(*leading, *size)
-
-
-def check_interpolation(mode: str) -> None:
-    """Raise ConfigError unless ``mode`` is a way of resizing maps."""
-    if mode not in INTERPOLATIONS:
-        raise ConfigError(
-            f"unknown interpolation {mode!r}",
-            expected="one of " + ", ".join(INTERPOLATIONS),
-            hint=did_you_mean(str(mode), INTERPOLATIONS),
-        )
 
 
 def _check_maps(maps: Tensor) -> None:

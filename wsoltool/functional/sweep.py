@@ -101,18 +101,13 @@ def tight_sweeps(
     return _tight(localization_map, gt_boxes, thresholds, KINDS)
 
 
-def box_accuracy(best_iou: np.ndarray, iou: float) -> np.ndarray:
-    """Share of images at or above ``iou``, in percent: ``(N, T)`` best IoU to ``(T,)``.
-
-    ``iou`` is rounded to the array's precision, so that an IoU of exactly 0.7 counts as reached in
-    float32 too. (No two different IoUs of boxes with whole-pixel corners and a union below 1.6
-    million pixels fall on opposite sides of .3, .5 or .7 and on the same float32.)
-    """
-    return 100.0 * reaches(best_iou, iou).mean(axis=0)
-
-
 def reaches(best_iou: np.ndarray, iou: float) -> np.ndarray:
-    """Where the IoU is at least ``iou``, in the precision of the array."""
+    """Where the IoU is at least ``iou``, in the precision of the array.
+
+    So an IoU of exactly 0.7 counts as reached in float32 too. (No two different IoUs of boxes with
+    whole-pixel corners and a union below 1.6 million pixels fall on opposite sides of .3, .5 or .7
+    and on the same float32.)
+    """
     return best_iou >= best_iou.dtype.type(iou)
 
 
