@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 import sys
@@ -17,78 +16,6 @@ from wsoltool.functional.boxes import centre_gaussian
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SIZE = (20, 30)
-
-
-class Split:
-    """A folder of maps and a split's metadata, written image by image."""
-
-    def __init__(self, root: Path) -> None:
-        self.root, self.maps, self.metadata = root, root / "maps", root / "metadata"
-        self.lines = {name: [] for name in ("image_ids", "class_labels", "image_sizes")}
-        self.lines["localization"] = []
-        self.maps.mkdir(parents=True)
-        self.metadata.mkdir()
-
-    def add(self, name, values, boxes, size=SIZE, label=0, file=None):
-        """An image; ``values`` None for none, bytes for a file's content."""
-        if values is not None:
-            path = self.maps / (file or name + SUFFIX)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(values if isinstance(values, bytes) else packed(values))
-        self.lines["image_ids"].append(name)
-        self.lines["class_labels"].append(f"{name},{label}")
-        self.lines["image_sizes"].append(f"{name},{size[1]},{size[0]}")
-        for box in np.reshape(boxes, (-1, 4)).tolist():
-            self.lines["localization"].append(",".join(map(str, [name, *map(int, box)])))
-        self.write()
-
-    def write(self):
-        for name, lines in self.lines.items():
-            (self.metadata / f"{name}.txt").write_text("\n".join(lines))
-
-    @property
-    def arguments(self):
-        return ("evaluate", "--maps", self.maps, "--metadata", self.metadata)
-
-
-def packed(values):
-    file = io.BytesIO()
-    np.save(file, np.asarray(values))
-    return file.getvalue()
-
-
-def lit(box, size=SIZE, dtype=np.float32):
-    """A map that is 1 inside a box, and a little elsewhere."""
-    values = np.full(size, 0.1, dtype)
-    values[box[1] : box[3], box[0] : box[2]] = 1
-    return values
-
-
-@pytest.fixture
-def split(tmp_path):
-    return Split(tmp_path)
-
-
-@pytest.fixture
-def four(split):
-    """Right: a and the nested c; b's box has IoU 8/16, d's none. Two classes."""
-    split.add("a.jpg", lit((2, 2, 10, 10)), (2, 2, 10, 10))
-    split.add("b.jpg", lit((2, 2, 6, 4)), (2, 2, 6, 6), label=1)
-    split.add("x/y/c.png", lit((1, 1, 29, 19)), (1, 1, 29, 19), file="x/y/c.npy")
-    split.add("x/d.png", lit((20, 10, 25, 15)), (2, 2, 10, 10), label=3)
-    return split
-
-
-@pytest.fixture
-def evaluate(wsoltool, tmp_path):
-    """Evaluate a split without intervals; the outcome, and the figures that were written."""
-
-    def run(split, *options):
-        figures = tmp_path / "out" / "figures.json"
-        outcome = wsoltool(*split.arguments, "--resamples", 0, "--json", figures, *options)
-        return outcome, json.loads(figures.read_text()) if figures.is_file() else None
-
-    return run
 
 
 def test_four_images_by_hand(evaluate, four):
@@ -158,114 +85,8 @@ def test_workers_change_nothing(wsoltool, split):
     assert arrays["image_ids"].tolist() == [f"{i}.jpg" for i in range(37) if i != 20]
 
 
-BAD = {
-    "missing": None,
-    "unreadable": b"text",
-    "not float": lit((0, 0, 9, 9)).astype(np.uint8),
-    "not 2-D": lit((0, 0, 9, 9))[None],
-    "empty": np.zeros((0, 9)),
-    "NaN or infinity": np.array([[0, np.nan]]),
-    "outside [0, 1]": 2 * lit((0, 0, 9, 9)),
-    "constant": np.full((9, 9), 0.5),
-}
-
-
-@pytest.fixture
-def bad(four):
-    """The four, and one image of every kind of bad map."""
-    for index, values in enumerate(BAD.values()):
-        four.add(f"bad/{index}.jpg", values, (0, 0, 9, 9))
-    return four
-
-
-def test_missing_maps_end_it_before_a_file_is_read(evaluate, bad, monkeypatch):
-    monkeypatch.setattr("wsoltool.engine.maps.read_map", None)
-    outcome, figures = evaluate(bad)
-    assert outcome.code == 1
-    assert outcome.err.startswith("error: 1 of 12 maps (1 missing) cannot be scored\n")
-    assert "missing: bad/0.jpg.npy" in outcome.err
-    assert figures["bad_maps"]["counts"] == {"missing": 1}
-
-
-@pytest.mark.parametrize("workers", [0, 2])
-def test_by_default_all_bad_maps_are_named_and_there_are_no_figures(evaluate, bad, workers):
-    (bad.maps / "bad/0.jpg.npy").write_bytes(packed(lit((0, 0, 9, 9))))
-    outcome, figures = evaluate(bad, "--workers", workers)
-    assert outcome.code == 1
-    assert outcome.out == ""
-    kinds = [kind for kind in BAD if kind != "missing"]
-    assert figures["bad_maps"]["counts"] == dict.fromkeys(kinds, 1)
-    assert [entry["kind"] for entry in figures["bad_maps"]["maps"]] == kinds
-    assert "rows" not in figures
-    assert "GT-known Loc" not in figures
-    for entry in figures["bad_maps"]["maps"]:
-        assert f"\n  {entry['kind']}: {entry['file']}" in outcome.err
-    assert "--bad-maps miss" in outcome.err
-
-
-def test_a_miss_is_localised_by_nothing(evaluate, bad):
-    outcome, figures = evaluate(bad, "--bad-maps", "miss")
-    assert outcome.code == 0, outcome
-    assert figures["images"] == 12
-    assert figures["GT-known Loc"] == figures["MaxBoxAcc"] == 25
-    assert figures["mean IoU"] == pytest.approx(250 / 12)
-    assert figures["bad_maps"]["counts"] == dict.fromkeys(BAD, 1)
-    told = (
-        "Bad maps: 8 of 12 maps (1 missing, 1 unreadable, 1 not float, 1 not 2-D, 1 empty, 1 NaN or"
-        " infinity, 1 outside [0, 1], 1 constant): counted as localised by nothing."
-    )
-    assert told in " ".join(outcome.out.split())
-
-
-def test_skipped_images_are_left_out(evaluate, bad):
-    outcome, figures = evaluate(bad, "--bad-maps", "skip")
-    assert outcome.code == 0, outcome
-    assert figures["images"] == 4
-    assert figures["GT-known Loc"] == 75
-    assert "left out." in outcome.out
-    assert len(figures["bad_maps"]["maps"]) == 8
-
-
-def test_normalising_makes_values_of_any_range_good(evaluate, bad):
-    _, figures = evaluate(bad, "--bad-maps", "skip", "--normalise")
-    assert "outside [0, 1]" not in figures["bad_maps"]["counts"]
-    assert figures["images"] == 5
-    assert figures["normalise"] is True
-
-
-@pytest.mark.parametrize("policy", ["miss", "skip"])
-def test_without_one_sound_map_there_are_no_figures(evaluate, split, policy):
-    for index, values in enumerate((None, lit((0, 0, 9, 9)) * 3)):
-        split.add(f"{index}.jpg", values, (0, 0, 9, 9))
-    outcome, figures = evaluate(split, "--bad-maps", policy)
-    assert outcome.code == 1
-    assert "2 of 2 maps (1 missing, 1 outside [0, 1]) cannot be scored" in outcome.err
-    assert "rows" not in figures
-
-
-def test_a_flat_folder_of_maps_is_recognised_by_its_extra_files(evaluate, split):
-    for index in range(7):
-        split.add(f"x/{index}.jpg", lit((0, 0, 9, 9)), (0, 0, 9, 9), file=f"{index}.jpg.npy")
-    outcome, figures = evaluate(split)
-    assert outcome.code == 1
-    assert "7 missing" in outcome.err
-    assert "folders included" in outcome.err
-    assert "warning: 7 maps belong to no image id: 0.jpg.npy, 1.jpg.npy" in outcome.err
-    assert "and 2 more" in outcome.err
-    assert figures["extra_maps"]["count"] == 7
-
-
-def test_extra_maps_are_a_warning(evaluate, four):
-    (four.maps / "x/other.npy").write_bytes(packed(lit((0, 0, 9, 9))))
-    outcome, figures = evaluate(four)
-    assert outcome.code == 0
-    assert outcome.err == "warning: 1 map belongs to no image id: x/other.npy\n"
-    assert figures["extra_maps"] == {"count": 1, "first": ["x/other.npy"]}
-    assert figures["images"] == 4
-
-
 def test_two_different_maps_of_an_image_are_refused(refused, four):
-    (four.maps / "a.npy").write_bytes(packed(lit((0, 0, 9, 9))))
+    (four.maps / "a.npy").write_bytes(four.packed(four.lit((0, 0, 9, 9))))
     assert "two different maps of one image: a.jpg.npy and a.npy" in refused(*four.arguments)
 
 
@@ -349,8 +170,8 @@ def test_sizes_come_from_the_images_where_the_metadata_has_none(evaluate, four):
 
 
 def test_thresholds_from_train_fullsup(evaluate, wsoltool, four, tmp_path):
-    tuned = Split(tmp_path / "fullsup")
-    values = lit((2, 2, 10, 10))
+    tuned = type(four)(tmp_path / "fullsup")
+    values = four.lit((2, 2, 10, 10))
     values[0:2] = 0.6
     tuned.add("t.jpg", values, (2, 2, 10, 10))
     chosen = tmp_path / "chosen.json"
@@ -374,45 +195,45 @@ def test_thresholds_from_train_fullsup(evaluate, wsoltool, four, tmp_path):
     assert "1 images are in the scored split and in train-fullsup" in outcome.err
 
 
-def test_masks_add_pixel_figures(evaluate, split):
+@pytest.fixture
+def masked(split):
+    """One image, whose localization.txt names a mask of an 8 x 8 object; half of it is found."""
     mask = np.zeros(SIZE, np.uint8)
     mask[2:10, 2:10] = 255
     (split.root / "masks").mkdir()
     for name, pixels in {"m": mask, "i": np.zeros_like(mask)}.items():
         cv2.imwrite(str(split.root / f"masks/{name}.png"), pixels)
-    split.add("a.jpg", lit((2, 2, 10, 6)), np.zeros((0, 4)))
-    split.add("b.jpg", None, np.zeros((0, 4)))
-    split.lines["localization"] = ["a.jpg,m.png,i.png", "b.jpg,m.png,i.png"]
+    split.add("a.jpg", split.lit((2, 2, 10, 6)), np.zeros((0, 4)))
+    split.lines["localization"] = ["a.jpg,m.png,i.png"]
     split.write()
-    outcome, figures = evaluate(split, "--masks", split.root / "masks", "--bad-maps", "miss")
+    return split
+
+
+def test_masks_add_pixel_figures(evaluate, masked):
+    masked.add("b.jpg", None, np.zeros((0, 4)))
+    masked.lines["localization"].append("b.jpg,m.png,i.png")
+    masked.write()
+    outcome, figures = evaluate(masked, "--masks", masked.root / "masks", "--bad-maps", "miss")
     assert outcome.code == 0, outcome
     assert figures["GT-known Loc"] == 50
     # 32 of 64 object pixels at 1, then 568 at .1, then 600 at 0: recall .25, .5, 1 of both images.
     expected = 100 * (0.25 * 1 + 0.25 * 64 / 600 + 0.5 * 128 / 1200)
     assert figures["PxAP"] == pytest.approx(expected)
-    assert figures["masks"] == str(split.root / "masks")
-    outcome, _ = evaluate(split)
+    assert figures["masks"] == str(masked.root / "masks")
+    outcome, _ = evaluate(masked)
     assert outcome.code == 1
     assert "--masks DIR" in outcome.err
 
 
-def test_masks_tell_the_sizes_where_the_frame_is_the_same_for_all(evaluate, split):
-    mask = np.zeros(SIZE, np.uint8)
-    mask[2:10, 2:10] = 255
-    (split.root / "masks").mkdir()
-    for name, pixels in {"m": mask, "i": np.zeros_like(mask)}.items():
-        cv2.imwrite(str(split.root / f"masks/{name}.png"), pixels)
-    split.add("a.jpg", lit((2, 2, 10, 6)), np.zeros((0, 4)))
-    split.lines["localization"] = ["a.jpg,m.png,i.png"]
-    split.write()
-    options = ("--masks", split.root / "masks", "--protocol", "wsolevaluation")
-    _, with_sizes = evaluate(split, *options)
-    split.lines["image_sizes"] = []
-    split.write()
-    outcome, without = evaluate(split, *options)
+def test_masks_tell_the_sizes_where_the_frame_is_the_same_for_all(evaluate, masked):
+    options = ("--masks", masked.root / "masks", "--protocol", "wsolevaluation")
+    _, with_sizes = evaluate(masked, *options)
+    masked.lines["image_sizes"] = []
+    masked.write()
+    outcome, without = evaluate(masked, *options)
     assert outcome.code == 0, outcome
     assert without["rows"] == with_sizes["rows"]
-    outcome, _ = evaluate(split, *options[:2])
+    outcome, _ = evaluate(masked, *options[:2])
     assert outcome.code == 1
     assert "--images DIR reads the sizes" in outcome.err
     assert "--protocol wsolevaluation alone needs none" in outcome.err
@@ -465,12 +286,12 @@ def test_wrong_usage_exits_with_2(wsoltool, four, options):
 
 
 def test_a_box_outside_its_image_is_named(refused, four):
-    four.add("e.jpg", lit((0, 0, 9, 9)), (0, 0, 31, 9))
+    four.add("e.jpg", four.lit((0, 0, 9, 9)), (0, 0, 31, 9))
     assert "localization.txt:5" in refused(*four.arguments)
 
 
 def test_labels_may_have_gaps_for_a_split_need_not_have_all_classes(evaluate, split):
-    split.add("a.jpg", lit((2, 2, 10, 10)), (2, 2, 10, 10), label=998)
+    split.add("a.jpg", split.lit((2, 2, 10, 10)), (2, 2, 10, 10), label=998)
     outcome, figures = evaluate(split)
     assert outcome.code == 0, outcome
     assert figures["GT-known Loc"] == 100
@@ -494,7 +315,7 @@ def test_the_centre_gaussian_scores_as_the_control_does(evaluate, split, real_da
     if not metadata.is_dir():
         pytest.skip("WSOLTOOL_DATA names no folder that holds tinyimagenet50")
     ids = (metadata / "image_ids.txt").read_text().split()
-    content = packed(centre_gaussian((64, 64)))
+    content = split.packed(centre_gaussian((64, 64)))
     for name in ids:
         path = split.maps / (name + SUFFIX)
         path.parent.mkdir(parents=True, exist_ok=True)
