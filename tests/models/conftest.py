@@ -6,6 +6,7 @@ from torch import nn
 
 from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.boxes import ThresholdBoxes
+from wsoltool.models.builder import build_localizer
 from wsoltool.models.contracts import CAMHead
 from wsoltool.models.fusion import SingleView
 from wsoltool.models.localizer import Localizer
@@ -76,5 +77,18 @@ def batch():
         ]
         alike = len(set(sizes)) == 1
         return {"inputs": torch.stack(images) if alike else images, "samples": Samples.of(items)}
+
+    return make
+
+
+@pytest.fixture
+def small():
+    """A function that builds a tiny localizer, always with the same weights."""
+
+    def make(**model):
+        torch.manual_seed(1)
+        backbone = {"type": "SmallNet", "channels": (4, 6, 8)}
+        head = {"type": "cam.CAMHead", "num_classes": 3}
+        return build_localizer({"backbone": backbone, "head": head, **model})
 
     return make
