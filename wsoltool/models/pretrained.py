@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 Pretrained = bool | str | Mapping[str, Any]
 StateDict = dict[str, Tensor]
+ShapeHint = Callable[[StateDict], str | None]
 
 logger = logging.getLogger(__name__)
 
@@ -53,7 +54,7 @@ def apply_pretrained(
     published: type[WeightsEnum] | None = None,
     classifier: Sequence[str] = (),
     new: Sequence[str] = (),
-    shape_hint: Callable[[StateDict], str | None] = lambda state: None,
+    shape_hint: ShapeHint = lambda state: None,
 ) -> None:
     """Load the weights that a backbone's ``pretrained`` asks for.
 

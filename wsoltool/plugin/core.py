@@ -5,12 +5,18 @@ from wsoltool.plugin import hookimpl
 
 @hookimpl
 def wsoltool_backbones():
-    from wsoltool.models.backbones.mobilenet import MobileNetV1
-    from wsoltool.models.backbones.resnet import ResNet18, ResNet50
+    from wsoltool.models.backbones.densenet import DenseNet161
+    from wsoltool.models.backbones.inception import GoogLeNet, InceptionV3
+    from wsoltool.models.backbones.mobilenet import MobileNetV1, MobileNetV2
+    from wsoltool.models.backbones.published import Torchvision
+    from wsoltool.models.backbones.resnet import ResNet18, ResNet50, ResNet50X, SEResNet50
     from wsoltool.models.backbones.small import SmallNet
     from wsoltool.models.backbones.vgg import VGG16
 
-    return [VGG16, ResNet18, ResNet50, MobileNetV1, SmallNet]
+    return [
+        *(VGG16, GoogLeNet, InceptionV3, DenseNet161, MobileNetV1, MobileNetV2),
+        *(ResNet18, ResNet50, ResNet50X, SEResNet50, Torchvision, SmallNet),
+    ]
 
 
 @hookimpl

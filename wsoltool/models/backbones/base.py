@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from wsoltool.errors import ConfigError, ShapeError, did_you_mean
+from wsoltool.models.backbones.tracing import PROBE_SIZE, map_shapes, stride_of
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -23,19 +24,28 @@ class Backbone(nn.Module, ABC):
     A subclass holds its layers as attributes named as in the weights that it loads, and lists
     them in :meth:`steps`, each module once. Every step is a feature name; every module that
     answers with one feature map a forward is an insert point. ``canonical`` maps the names shared
-    by all backbones (``stem``, ``pool1..5`` or ``stage1..4``) to steps; ``input`` and ``last`` are
-    always there.
+    by all backbones to steps; ``input`` and ``last`` are always there:
+
+    - ``stem``: the first convolution with its normalisation and activation;
+    - ``pool1``, ``pool2`` ...: the poolings that halve the map, in running order;
+    - ``stage1`` to ``stage4``: the last step at stride 4, 8, 16 and 32 of the original network.
+      They stay where they are when a finer ``output_stride`` is chosen.
 
     Attributes:
         canonical: Shared name -> step name.
+        aliases: Further names of steps: of a layer that is split into steps, its last one.
         output_stride: Input pixels for one cell of ``last``, along each side.
+        smallest_side: Input pixels that the network needs along each side, where that is more
+            than its output stride (unpadded layers).
         input_mean: Per RGB channel, in grey levels 0..255, of the weights' preprocessing.
         input_std: Likewise.
         wanted: Feature names that :meth:`forward` returns besides ``last``.
     """
 
     canonical: Mapping[str, str] = {}
+    aliases: Mapping[str, str] = {}
     output_stride: int = 1
+    smallest_side: int = 1
     input_mean: tuple[float, float, float] = IMAGENET_MEAN
     input_std: tuple[float, float, float] = IMAGENET_STD
 
@@ -86,10 +96,11 @@ class Backbone(nn.Module, ABC):
                 expected="(batch, 3, height, width)",
             )
         height, width = images.shape[-2:]
-        if min(height, width) < self.output_stride:
+        side = max(self.smallest_side, self.output_stride)
+        if min(height, width) < side:
             raise ShapeError(
                 f"images of {height} x {width} pixels are too small for {type(self).__name__}",
-                expected=f"at least {self.output_stride} x {self.output_stride}, its output stride",
+                expected=f"at least {side} x {side} with its output stride of {self.output_stride}",
                 hint="enlarge the images in the pipeline, or choose a smaller output_stride",
             )
 
@@ -104,9 +115,25 @@ class Backbone(nn.Module, ABC):
     def want(self, names: Iterable[str]) -> None:
         """Ask :meth:`forward` for these features too; unknown names are an error."""
         extra = [name for name in dict.fromkeys(names) if name not in (*self.wanted, "last")]
-        for name in extra:
-            self.step_of(name)
+        for step in [self.step_of(name) for name in extra]:
+            self.keep(step)
         self.wanted = (*self.wanted, *extra)
+
+    def keep(self, point: str) -> None:
+        """Let no later layer overwrite the feature at ``point``: none works in place there.
+
+        Networks keep the in-place activations of their publishers, which save time and memory,
+        wherever nobody looks at what they overwrite.
+        """
+        own = self._own_name(point)
+        steps = [("input", self.input), *self.steps()]
+        start = next(i for i, (name, _) in enumerate(steps) if f"{own}.".startswith(f"{name}."))
+        for index, (_, step) in enumerate(steps[start:]):
+            for module in step.modules():
+                if getattr(module, "inplace", False):
+                    module.inplace = False
+            if index and not isinstance(step, nn.Identity | nn.Dropout):
+                return  # what comes later sees another tensor
 
     @contextmanager
     def also(self, names: Iterable[str]) -> Iterator[None]:
@@ -135,15 +162,18 @@ class Backbone(nn.Module, ABC):
         return step
 
     def _own_name(self, point: str) -> str:
-        return self.step_names[-1] if point == "last" else self.canonical.get(point, point)
+        if point == "last":
+            return self.step_names[-1]
+        return self.canonical.get(point) or self.aliases.get(point, point)
 
     def _modules_by_point(self) -> dict[str, nn.Module]:
         # Not cached: a module may be replaced later, as SyncBatchNorm replaces BatchNorm.
-        points: dict[str, nn.Module] = {"input": self.input, **dict(self.steps())}
-        in_steps = {id(module) for module in points.values()}
-        for name, module in self.named_modules():
-            if name and id(module) not in in_steps:
-                points.setdefault(name, module)
+        points: dict[str, nn.Module] = {}
+        for step, module in (("input", self.input), *self.steps()):
+            points[step] = module
+            for name, part in module.named_modules():
+                if name:
+                    points[f"{step}.{name}"] = part
         return points
 
     def module_at(self, point: str) -> nn.Module:
@@ -157,15 +187,18 @@ class Backbone(nn.Module, ABC):
         return self._modules_by_point()[self._own_name(point)]
 
     def resolve_points(self, pattern: str) -> tuple[str, ...]:
-        """Insert points that a name or glob means, in running order, each module once.
+        """Insert points that a name, a glob or a class means, in running order, each module once.
 
         A glob without a dot is matched against the last dotted part (``conv*`` finds
         ``layer1.0.conv2``), one with dots part by part (``blocks.*`` finds every block and
-        nothing inside). Where it matches canonical names, it means these alone.
+        nothing inside). Where it matches canonical names, it means these alone. ``@Conv2d``
+        means every point whose module is of a class of that name, whatever the network calls it.
 
         Raises:
             ConfigError: Nothing matches.
         """
+        if pattern.startswith("@"):
+            return self._points_of_class(pattern)
         if not any(c in pattern for c in "*?["):
             if pattern not in self.insert_points:
                 raise self._unknown("insert point", pattern, self.insert_points)
@@ -175,7 +208,16 @@ class Backbone(nn.Module, ABC):
         if not matching:
             raise self._unknown("insert point", pattern, self.insert_points)
         first_names = {self._own_name(name): name for name in reversed(matching)}
-        return tuple(name for name in matching if name in first_names.values())
+        return tuple(first_names[own] for own in self._map_shapes if own in first_names)
+
+    def _points_of_class(self, pattern: str) -> tuple[str, ...]:
+        modules = self._modules_by_point()
+        classes = {own: [f"@{c.__name__}" for c in type(modules[own]).__mro__] for own in modules}
+        found = tuple(own for own in self._map_shapes if pattern in classes[own])
+        if not found:
+            known = {classes[own][0] for own in self._map_shapes}
+            raise self._unknown("insert point", pattern, sorted(known))
+        return found
 
     def _unknown(self, kind: str, name: str, names: Iterable[str]) -> ConfigError:
         names = tuple(dict.fromkeys(names))
@@ -196,52 +238,28 @@ class Backbone(nn.Module, ABC):
         Not among them: modules that run more than once in a forward (a block's shared ReLU),
         and those that answer with anything but a ``(B, C, h, w)`` map larger than one cell.
         """
-        shapes = self._probe()
-        names = {**self.canonical, **{name: name for name in shapes}, "last": self.step_names[-1]}
+        shapes = {name: (s[1], stride_of(s)) for name, s in self._map_shapes.items()}
+        own = {name: name for name in shapes}
+        names = {**self.canonical, **own, **self.aliases, "last": self.step_names[-1]}
         return {name: shapes[own] for name, own in names.items() if own in shapes}
 
     def channels(self) -> dict[str, int]:
         """Point -> channels."""
         return {name: channels for name, (channels, _) in self.insert_points.items()}
 
-    def _probe(self, side: int = 512) -> dict[str, tuple[int, int]]:
-        """(channels, stride) of each module that ran once, in the order in which they ended."""
-        modules = self._modules_by_point()
-        names = {id(module): name for name, module in modules.items()}
-        outputs: dict[str, list[object]] = {}
+    @property
+    def tiles(self) -> bool:
+        """Whether the cells of ``last`` cover an image whose sides divide by the output stride.
 
-        def record(module: nn.Module, _: object, output: object) -> None:
-            outputs.setdefault(names[id(module)], []).append(output)
+        Unpadded convolutions and poolings, as in InceptionV3, leave its borders out.
+        """
+        height = self._map_shapes[self.step_names[-1]][-2]
+        return height * self.output_stride == PROBE_SIZE[0]
 
-        handles = [module.register_forward_hook(record) for module in modules.values()]
-        try:
-            self._run_on_meta(side)
-        finally:
-            for handle in handles:
-                handle.remove()
-        maps = {name: seen[0] for name, seen in outputs.items() if len(seen) == 1}
-        return {
-            name: (output.shape[1], round(side / output.shape[-1]))
-            for name, output in maps.items()
-            if isinstance(output, Tensor) and output.ndim == 4 and output.shape[-2:].numel() > 1
-        }
-
-    def _run_on_meta(self, side: int) -> None:
-        # A run on the meta device costs no arithmetic and touches no weight. The modes are kept
-        # module by module: a frozen BatchNorm stays in evaluation mode in a training network.
-        tensors = dict([*self.named_parameters(), *self.named_buffers()])
-        dtypes = (t.dtype for t in tensors.values() if t.is_floating_point())
-        image = torch.empty(1, 3, side, side, device="meta", dtype=next(dtypes, None))
-        modes = [(module, module.training) for module in self.modules()]
-        try:
-            for module, _ in modes:
-                module.training = False
-            with torch.no_grad():
-                meta = {name: tensor.to("meta") for name, tensor in tensors.items()}
-                torch.func.functional_call(self, meta, (image,))
-        finally:
-            for module, training in modes:
-                module.training = training
+    @cached_property
+    def _map_shapes(self) -> dict[str, torch.Size]:
+        """Shape of what each module makes of an image of ``PROBE_SIZE``, in running order."""
+        return map_shapes(self, self._modules_by_point())
 
 
 def _matches(name: str, pattern: str) -> bool:

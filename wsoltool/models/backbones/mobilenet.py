@@ -1,14 +1,17 @@
-"""MobileNetV1 without its classifier (Howard et al., 2017, arXiv:1704.04861)."""
+"""MobileNets without their classifiers (Howard et al., 2017; Sandler et al., CVPR 2018)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsoltool.errors import ConfigError
 from wsoltool.models.backbones.base import Backbone
+from wsoltool.models.backbones.layers import transition
+from wsoltool.models.backbones.published import PublishedBackbone, make_network
 from wsoltool.models.pretrained import Pretrained, apply_pretrained
 
 CHANNELS = (64, 128, 128, 256, 256, 512, 512, 512, 512, 512, 512, 1024, 1024)
@@ -75,6 +78,49 @@ class MobileNetV1(Backbone):
             yield f"blocks.{index}", block
 
 
+class MobileNetV2(PublishedBackbone):
+    """MobileNetV2 (Sandler et al., CVPR 2018, arXiv:1801.04381); ``last`` has 1280 channels.
+
+    Steps: ``features.0.0``, ``features.0.1``, ``features.0.2`` (convolution, BatchNorm, ReLU6),
+    the blocks ``features.1`` ... ``features.17``, and ``features.18.0..2``; ``features.0`` and
+    ``features.18`` mean their last parts. Shared names: ``stem`` (``features.0``) and
+    ``stage1..4`` (``features.3``, ``6``, ``13``, ``18``).
+
+    Args:
+        width: Multiplier of the channels.
+        output_stride: 32, 16 or 8.
+        surgery: ``stride`` gives ``features.14``, at 8 ``features.7`` too, stride 1. ``mldfr``,
+            for 16 alone, puts a 1x1 convolution with BatchNorm and ReLU, step ``transition``, in
+            the place of ``features.14``, by the rule of Wang et al., TIP 2021, section IV-B.
+        pretrained: See :func:`~wsoltool.models.pretrained.apply_pretrained`.
+    """
+
+    surgeries: ClassVar = ("stride", "mldfr")
+
+    def __init__(
+        self,
+        width: float = 1.0,
+        output_stride: int = 32,
+        surgery: str = "stride",
+        pretrained: Pretrained = False,
+    ) -> None:
+        if isinstance(width, bool) or not isinstance(width, int | float) or not 0.1 <= width <= 4:
+            raise ConfigError(f"MobileNetV2 has no width={width!r}", expected="0.1 to 4.0")
+        network = make_network("mobilenet_v2", width_mult=width)
+        super().__init__(
+            network, output_stride, surgery, pretrained, "mobilenet_v2", shape_hint=_v2_width_hint
+        )
+
+    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
+        if surgery == "mldfr":
+            self._only_at_16(surgery)
+            block = self.get_submodule("features.14").conv
+            layer = transition(block[0][0].in_channels, block[-1].num_features)
+            self._put("transition", layer, instead_of="features.14")
+        else:
+            super()._operate(surgery, strides)
+
+
 class _KerasConv2d(nn.Conv2d):
     """A 3x3 convolution, padded at the right and the bottom alone where it strides."""
 
@@ -128,6 +174,10 @@ def _scaled(channels: int, width: float) -> int:
     return max(8, int(channels * width + 4) // 8 * 8)
 
 
-def _width_hint(state: Mapping[str, Tensor]) -> str | None:
-    stem = state.get("stem.conv.weight")
+def _width_hint(state: Mapping[str, Tensor], name: str = "stem.conv.weight") -> str | None:
+    stem = state.get(name)
     return None if stem is None else f"the file looks like width={len(stem) / STEM_CHANNELS:g}"
+
+
+def _v2_width_hint(state: Mapping[str, Tensor]) -> str | None:
+    return _width_hint(state, "features.0.0.weight")

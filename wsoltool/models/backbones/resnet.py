@@ -1,85 +1,126 @@
-"""ResNet without its classifier (He et al., CVPR 2016, arXiv:1512.03385)."""
+"""ResNet without its classifier (He et al., CVPR 2016, arXiv:1512.03385), and its kin."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import ClassVar
 
-from torch import nn
-from torchvision.models import get_model, get_model_weights
-from torchvision.models.resnet import BasicBlock, Bottleneck
+from torch import Tensor, nn
+from torchvision.models.resnet import Bottleneck
+from torchvision.models.resnet import ResNet as Network
+from torchvision.ops import SqueezeExcitation
 
-from wsoltool.models.backbones.base import Backbone
-from wsoltool.models.pretrained import Pretrained, apply_pretrained
+from wsoltool.models.backbones.published import PublishedBackbone, make_network
+from wsoltool.models.pretrained import Pretrained
 
-LAYERS = ("layer1", "layer2", "layer3", "layer4")
+LAYERS = (3, 4, 6, 3)
+REDUCTION = 16
 
 
-class ResNet(Backbone):
-    """A ResNet of torchvision, named by the subclass, with torchvision's names of weights.
+class ResNet(PublishedBackbone):
+    """A ResNet; subclasses say which, and what torchvision calls it.
 
-    Steps: ``conv1``, ``bn1``, ``relu``, ``maxpool``, then every residual block: ``layer1.0``,
-    ``layer1.1`` ... Shared names: ``stem`` (the ReLU at stride 2), ``pool1`` (the max pooling),
-    ``stage1..4`` and ``layer1..4`` (the last block of each layer).
+    Layers and weights have torchvision's names. Steps: ``conv1``, ``bn1``, ``relu``, ``maxpool``,
+    then every residual block: ``layer1.0``, ``layer1.1`` ... Shared names: ``stem`` (the ReLU at
+    stride 2), ``pool1`` (the max pooling) and ``stage1..4``, which ``layer1..4`` mean too (the
+    last block of each).
 
     The surgery for a finer last map is the one of Choe et al., CVPR 2020 (arXiv:2001.07437): at
     ``output_stride`` 16 the first block of ``layer4`` (its strided convolution and its shortcut)
-    gets stride 1, at 8 that of ``layer3`` too. Nothing is dilated.
+    gets stride 1, at 8 that of ``layer3`` too. Nothing is dilated. ``mldfr``, for 16 alone, is
+    the one of Wang et al., TIP 2021: that 3x3 convolution becomes a new 1x1 convolution.
 
     Args:
         output_stride: 32, 16 or 8; 224 pixels give a map of 7, 14 or 28 cells.
+        surgery: ``stride`` or, the same, ``wsolevaluation``; ``mldfr`` with 50 layers.
         pretrained: See :func:`~wsoltool.models.pretrained.apply_pretrained`. torchvision's
             default (True) may be a newer recipe than the papers': ``'IMAGENET1K_V1'`` is theirs.
 
     Attributes:
-        network: torchvision's name.
+        network: torchvision's name of the network that it is or derives from.
+        has_weights: Whether torchvision publishes its weights.
     """
 
-    network: str
-    canonical = {
-        "stem": "relu",
-        "pool1": "maxpool",
-    }
+    surgeries: ClassVar = ("stride", "wsolevaluation", "mldfr")
+    network: ClassVar[str] = "resnet50"
+    has_weights: ClassVar[bool] = True
 
-    def __init__(self, output_stride: int = 32, pretrained: Pretrained = False) -> None:
-        super().__init__()
-        self._set_output_stride(output_stride, (8, 16, 32))
-        net = get_model(self.network, weights=None)
-        self.conv1, self.bn1, self.relu, self.maxpool = net.conv1, net.bn1, net.relu, net.maxpool
-        self.layer1, self.layer2, self.layer3, self.layer4 = (getattr(net, n) for n in LAYERS)
-        ends = {name: f"{name}.{len(getattr(self, name)) - 1}" for name in LAYERS}
-        stages = {f"stage{i}": ends[name] for i, name in enumerate(LAYERS, start=1)}
-        self.canonical = {**self.canonical, **stages, **ends}
-        for module in self.modules():
-            if isinstance(module, nn.ReLU):
-                module.inplace = False  # captured features stay what they were
-        for layer, stride in ((self.layer4, 32), (self.layer3, 16)):
-            if output_stride < stride:
-                _remove_stride(layer[0])
-        weights = get_model_weights(self.network)
-        apply_pretrained(self, pretrained, published=weights, classifier=("fc.*",))
+    def __init__(
+        self,
+        output_stride: int = 32,
+        surgery: str = "stride",
+        pretrained: Pretrained = False,
+    ) -> None:
+        published = self.network if self.has_weights else None
+        super().__init__(self._make(), output_stride, surgery, pretrained, published)
 
-    def steps(self) -> Iterator[tuple[str, nn.Module]]:
-        for name in ("conv1", "bn1", "relu", "maxpool"):
-            yield name, getattr(self, name)
-        for name in LAYERS:
-            for index, block in enumerate(getattr(self, name)):
-                yield f"{name}.{index}", block
+    def _make(self) -> nn.Module:
+        return make_network(self.network)
 
-
-def _remove_stride(block: BasicBlock | Bottleneck) -> None:
-    for module in block.modules():
-        if isinstance(module, nn.Conv2d):
-            module.stride = (1, 1)
-    block.stride = 1
-
-
-class ResNet50(ResNet):
-    """ResNet with 50 layers; ``last`` has 2048 channels."""
-
-    network = "resnet50"
+    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
+        if surgery == "mldfr":
+            self._only_at_16(surgery)
+            block = self.get_submodule("layer4.0")
+            width = block.conv2.out_channels
+            transition = nn.Conv2d(width, width, 1, bias=False)
+            nn.init.kaiming_normal_(transition.weight, mode="fan_out", nonlinearity="relu")
+            # One level deeper than the convolution that it replaces: published weights of that
+            # one are no use to it, and its own are told apart by their name.
+            block.conv2 = nn.Sequential(OrderedDict(transition=transition))
+        super()._operate(surgery, strides)
 
 
 class ResNet18(ResNet):
     """ResNet with 18 layers; ``last`` has 512 channels."""
 
+    surgeries = ("stride", "wsolevaluation")
     network = "resnet18"
+
+
+class ResNet50(ResNet):
+    """ResNet with 50 layers; ``last`` has 2048 channels."""
+
+
+class ResNet50X(ResNet):
+    """ResNet50 with every BatchNorm removed (Wang et al., TIP 2021, section IV-D, Table IX).
+
+    Nothing takes the place of the BatchNorms, no bias either: the convolutions are ResNet50's,
+    whose published weights they can load. ``inserts=[dict(at="@Conv2d",
+    module=dict(type="BatchNorm"))]`` makes it a ResNet50 again.
+    """
+
+    def _make(self) -> nn.Module:
+        return make_network(self.network, norm_layer=nn.Identity)
+
+
+class SEBottleneck(Bottleneck):
+    """A residual block whose channels are weighed before the shortcut is added.
+
+    Hu et al., CVPR 2018 (arXiv:1709.01507), figure 3.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        channels = self.conv3.out_channels
+        self.se = SqueezeExcitation(channels, channels // REDUCTION)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out = self.relu(self.bn1(self.conv1(x)))
+        out = self.relu(self.bn2(self.conv2(out)))
+        out = self.se(self.bn3(self.conv3(out)))
+        shortcut = x if self.downsample is None else self.downsample(x)
+        return self.relu(out + shortcut)
+
+
+class SEResNet50(ResNet):
+    """ResNet50 with squeeze and excitation in every block (Hu et al., CVPR 2018).
+
+    torchvision publishes no weights; the names, ``layer1.0.se.fc1.weight`` and so on, are those
+    of timm's ``seresnet50``.
+    """
+
+    has_weights = False
+
+    def _make(self) -> nn.Module:
+        return Network(SEBottleneck, list(LAYERS))
