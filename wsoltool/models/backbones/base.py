@@ -131,7 +131,7 @@ class Backbone(nn.Module, ABC):
         for index, (_, step) in enumerate(steps[start:]):
             for module in step.modules():
                 if getattr(module, "inplace", False):
-                    module.inplace = False
+                    setattr(module, "inplace", False)  # noqa: B010
             if index and not isinstance(step, nn.Identity | nn.Dropout):
                 return  # what comes later sees another tensor
 

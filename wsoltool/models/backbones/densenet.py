@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import ClassVar
 
 from wsoltool.models.backbones.published import PublishedBackbone, make_network
@@ -36,12 +35,12 @@ class DenseNet161(PublishedBackbone):
         network = make_network("densenet161")
         super().__init__(network, output_stride, surgery, pretrained, "densenet161")
 
-    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
+    def _operate(self, surgery: str) -> None:
         if surgery == "mldfr":
             self._only_at_16(surgery)
-        super()._operate(surgery, strides)
+        super()._operate(surgery)
 
-    def _name_steps(self, strides: Mapping[str, int]) -> None:
-        super()._name_steps(strides)
+    def _name_steps(self) -> None:
+        super()._name_steps()
         stages = {f"stage{i}": f"denseblock{i}" for i in (1, 2, 3)}
         self.canonical = {**self.canonical, **stages, "stage4": "relu"}

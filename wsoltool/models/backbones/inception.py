@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.models.inception import InceptionB, InceptionD
 
-from wsoltool.models.backbones.layers import extra_convolutions, transition
 from wsoltool.models.backbones.published import PublishedBackbone, make_network, remove_stride
 from wsoltool.models.pretrained import Pretrained
 
@@ -57,15 +56,14 @@ class GoogLeNet(PublishedBackbone):
         )
         self.input_mean, self.input_std = HALF, HALF
 
-    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
-        if surgery == "stride":
-            super()._operate(surgery, strides)
-            return
-        self._only_at_16(surgery)
+    def _operate(self, surgery: str) -> None:
         if surgery == "mldfr":
-            self._put("transition", transition(832, 832), instead_of="maxpool4")
-        else:
+            self._put_transition(surgery, instead_of="maxpool4")
+        elif surgery == "cam":
+            self._only_at_16(surgery)
             self._leave_out("maxpool4", "inception5a", "inception5b")
+        else:
+            super()._operate(surgery)
 
 
 class InceptionV3(PublishedBackbone):
@@ -108,26 +106,33 @@ class InceptionV3(PublishedBackbone):
         )
         self.input_mean, self.input_std = HALF, HALF
 
-    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
+    def _operate(self, surgery: str) -> None:
         if surgery == "mldfr":
-            self._only_at_16(surgery)
-            self._put("transition", transition(768, 1280), instead_of="Mixed_7a")
+            self._put_transition(surgery, instead_of="Mixed_7a")
         elif surgery == "wsolevaluation":
             self._follow_wsolevaluation()
         else:
             if self.output_stride < 32:
-                self.Mixed_7a = _at_stride_1(self.Mixed_7a, FineInceptionD(768))
+                self._refine("Mixed_7a", FineInceptionD(768))
             if self.output_stride < 16:
-                self.Mixed_6a = _at_stride_1(self.Mixed_6a, FineInceptionB(288))
+                self._refine("Mixed_6a", FineInceptionB(288))
 
     def _follow_wsolevaluation(self) -> None:
-        self.Conv2d_1a_3x3.conv.padding = (1, 1)
-        for pooling in (self.maxpool1, self.maxpool2):
-            pooling.padding, pooling.ceil_mode = 1, True
+        first = self.get_submodule("Conv2d_1a_3x3.conv")
+        assert isinstance(first, nn.Conv2d)
+        first.padding = (1, 1)
+        for name in ("maxpool1", "maxpool2"):
+            self.set_submodule(name, nn.MaxPool2d(3, 2, padding=1, ceil_mode=True))
         if self.output_stride == 16:
             self._put("maxpool3", nn.MaxPool2d(3, 2, ceil_mode=True), after="Mixed_5d")
-        self.Mixed_6a = _at_stride_1(self.Mixed_6a, FineInceptionB(288))
+        self._refine("Mixed_6a", FineInceptionB(288))
         self._leave_out("Mixed_7a", "Mixed_7b", "Mixed_7c")
+
+    def _refine(self, name: str, fine: nn.Module) -> None:
+        """Put ``fine`` in a layer's place, with its weights and at stride 1."""
+        fine.load_state_dict(self.get_submodule(name).state_dict())
+        remove_stride(fine)
+        self.set_submodule(name, fine)
 
 
 class FineInceptionB(InceptionB):
@@ -146,12 +151,6 @@ class FineInceptionD(InceptionD):
         large = self.branch7x7x3_2(self.branch7x7x3_1(x))
         large = self.branch7x7x3_4(self.branch7x7x3_3(large))
         return [small, large, F.max_pool2d(x, 3, stride=1, padding=1)]
-
-
-def _at_stride_1(original: nn.Module, fine: nn.Module) -> nn.Module:
-    fine.load_state_dict(original.state_dict())
-    remove_stride(fine)
-    return fine
 
 
 def _remove_norms(network: nn.Module) -> None:

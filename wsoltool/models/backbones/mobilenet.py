@@ -10,7 +10,6 @@ from torch.nn import functional as F
 
 from wsoltool.errors import ConfigError
 from wsoltool.models.backbones.base import Backbone
-from wsoltool.models.backbones.layers import transition
 from wsoltool.models.backbones.published import PublishedBackbone, make_network
 from wsoltool.models.pretrained import Pretrained, apply_pretrained
 
@@ -111,14 +110,11 @@ class MobileNetV2(PublishedBackbone):
             network, output_stride, surgery, pretrained, "mobilenet_v2", shape_hint=_v2_width_hint
         )
 
-    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
+    def _operate(self, surgery: str) -> None:
         if surgery == "mldfr":
-            self._only_at_16(surgery)
-            block = self.get_submodule("features.14").conv
-            layer = transition(block[0][0].in_channels, block[-1].num_features)
-            self._put("transition", layer, instead_of="features.14")
+            self._put_transition(surgery, instead_of="features.14")
         else:
-            super()._operate(surgery, strides)
+            super()._operate(surgery)
 
 
 class _KerasConv2d(nn.Conv2d):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import ClassVar
 
@@ -11,7 +12,7 @@ from torchvision import models
 
 from wsoltool.errors import ConfigError, did_you_mean
 from wsoltool.models.backbones.base import Backbone
-from wsoltool.models.backbones.layers import extra_convolutions
+from wsoltool.models.backbones.layers import extra_convolutions, transition
 from wsoltool.models.backbones.tracing import (
     find_trunk,
     map_shapes,
@@ -23,6 +24,7 @@ from wsoltool.models.pretrained import Pretrained, ShapeHint, apply_pretrained
 
 OUTPUT_STRIDES = (8, 16, 32)
 POOLINGS = (nn.MaxPool2d, nn.AvgPool2d)
+STAGES = {4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
 
 class PublishedBackbone(Backbone):
@@ -67,12 +69,14 @@ class PublishedBackbone(Backbone):
         names_before = set(network.state_dict())
         self._paths = self._take_over(network)
         shapes = map_shapes(self, dict(self.steps()))
-        strides = {name: stride_of(shapes[name]) for name in self._paths}
-        reachable = [s for s in OUTPUT_STRIDES if s in strides.values()]
-        self._set_output_stride(output_stride, reachable or [max(strides.values())])
-        self._operate(surgery, strides)
+        #: Of the network as published: step -> (channels, stride).
+        self._original = {name: (shapes[name][1], stride_of(shapes[name])) for name in self._paths}
+        strides = [stride for _, stride in self._original.values()]
+        reachable = [stride for stride in OUTPUT_STRIDES if stride in strides]
+        self._set_output_stride(output_stride, reachable or [max(strides)])
+        self._operate(surgery)
         self._add_convolutions(extra_conv)
-        self._name_steps(strides)
+        self._name_steps()
         self._check_surgery()
         names_after = set(self.state_dict())
         apply_pretrained(
@@ -91,17 +95,17 @@ class PublishedBackbone(Backbone):
             self.add_module(name, layers[name] if name in layers else getattr(network, name))
         paths = [path for path, _ in split_layers(layers.items())]
         # DenseNet's layers have names of their own within `features`; those of others are numbers.
-        named = all(path.startswith("features.") and not path[9].isdigit() for path in paths[:1])
-        return {path.removeprefix("features.") if named else path: path for path in paths}
+        prefix = "features." if re.match(r"features\.\D", paths[0]) else ""
+        return {path.removeprefix(prefix): path for path in paths}
 
     def steps(self) -> Iterator[tuple[str, nn.Module]]:
         for name, path in self._paths.items():
             yield name, self.get_submodule(path)
 
-    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
-        """Make the last map as fine as ``output_stride``; ``strides`` are those of the steps."""
+    def _operate(self, surgery: str) -> None:
+        """Make the last map as fine as ``output_stride``."""
         before = 1
-        for name, stride in strides.items():
+        for name, (_, stride) in self._original.items():
             if stride > max(before, self.output_stride):
                 layer = self.get_submodule(self._paths[name])
                 if isinstance(layer, POOLINGS):
@@ -114,6 +118,14 @@ class PublishedBackbone(Backbone):
         if self.output_stride != 16:
             what = f"surgery={surgery!r} with output_stride={self.output_stride}"
             raise ConfigError(what, expected="output_stride=16, which is what it makes")
+
+    def _put_transition(self, surgery: str, instead_of: str) -> None:
+        """mLDFR's surgery: the step that halves the map last gives way to ``transition``."""
+        self._only_at_16(surgery)
+        names = list(self._original)
+        before = names[names.index(instead_of) - 1]
+        channels, width = self._original[before][0], self._original[instead_of][0]
+        self._put("transition", transition(channels, width), instead_of=instead_of)
 
     def _leave_out(self, *names: str) -> None:
         for name in names:
@@ -139,10 +151,12 @@ class PublishedBackbone(Backbone):
             self.add_module(name, layer)
             self._paths[name] = name
 
-    def _name_steps(self, strides: Mapping[str, int]) -> None:
+    def _name_steps(self) -> None:
         steps = dict(self.steps())
-        ends = {f"stage{i}": _last_with(strides, 2 ** (i + 1), steps) for i in range(1, 5)}
-        stages = {name: step for name, step in ends.items() if step}
+        stages = {}
+        for name, (_, stride) in self._original.items():
+            if name in steps and stride in STAGES:
+                stages[STAGES[stride]] = name
         self.canonical = {"stem": _stem(steps), **_poolings(steps), **stages}
         self.aliases = _containers(steps)
 
@@ -199,11 +213,6 @@ def _stem(steps: Mapping[str, nn.Module]) -> str:
 def _poolings(steps: Mapping[str, nn.Module]) -> dict[str, str]:
     names = (name for name, step in steps.items() if isinstance(step, POOLINGS))
     return {f"pool{index}": name for index, name in enumerate(names, start=1)}
-
-
-def _last_with(strides: Mapping[str, int], stride: int, steps: Iterable[str]) -> str | None:
-    names = [name for name, found in strides.items() if found == stride and name in steps]
-    return names[-1] if names else None
 
 
 def _containers(steps: Iterable[str]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -42,7 +42,7 @@ class ResNet(PublishedBackbone):
         has_weights: Whether torchvision publishes its weights.
     """
 
-    surgeries: ClassVar = ("stride", "wsolevaluation", "mldfr")
+    surgeries: ClassVar[Sequence[str]] = ("stride", "wsolevaluation", "mldfr")
     network: ClassVar[str] = "resnet50"
     has_weights: ClassVar[bool] = True
 
@@ -58,17 +58,18 @@ class ResNet(PublishedBackbone):
     def _make(self) -> nn.Module:
         return make_network(self.network)
 
-    def _operate(self, surgery: str, strides: Mapping[str, int]) -> None:
+    def _operate(self, surgery: str) -> None:
         if surgery == "mldfr":
             self._only_at_16(surgery)
             block = self.get_submodule("layer4.0")
+            assert isinstance(block, Bottleneck)
             width = block.conv2.out_channels
             transition = nn.Conv2d(width, width, 1, bias=False)
             nn.init.kaiming_normal_(transition.weight, mode="fan_out", nonlinearity="relu")
             # One level deeper than the convolution that it replaces: published weights of that
             # one are no use to it, and its own are told apart by their name.
-            block.conv2 = nn.Sequential(OrderedDict(transition=transition))
-        super()._operate(surgery, strides)
+            block.set_submodule("conv2", nn.Sequential(OrderedDict(transition=transition)))
+        super()._operate(surgery)
 
 
 class ResNet18(ResNet):
