@@ -52,7 +52,13 @@ class GoogLeNet(PublishedBackbone):
         if not batch_norm:
             _remove_norms(network)
         super().__init__(
-            network, output_stride, surgery, pretrained, "googlenet", extra_conv=extra_conv
+            network,
+            output_stride,
+            surgery,
+            pretrained,
+            "googlenet",
+            extra_conv=extra_conv,
+            unused=() if batch_norm else ("*.bn.*",),
         )
         self.input_mean, self.input_std = HALF, HALF
 

@@ -42,6 +42,7 @@ class PublishedBackbone(Backbone):
         pretrained: See :func:`~wsoltool.models.pretrained.apply_pretrained`.
         published: Where torchvision has weights: its name for the network.
         extra_conv: Channels of new 3x3 convolutions at the end; one number or several.
+        unused: Patterns of published weights that the network, as made, has no place for.
         shape_hint: What to do about weights of other shapes.
 
     Attributes:
@@ -62,6 +63,7 @@ class PublishedBackbone(Backbone):
         pretrained: Pretrained = False,
         published: str | None = None,
         extra_conv: int | Sequence[int] = 0,
+        unused: Sequence[str] = (),
         shape_hint: ShapeHint = lambda state: None,
     ) -> None:
         super().__init__()
@@ -83,7 +85,7 @@ class PublishedBackbone(Backbone):
             self,
             pretrained,
             published=None if published is None else models.get_model_weights(published),
-            classifier=sorted(names_before - names_after),
+            classifier=(*unused, *sorted(names_before - names_after)),
             new=sorted(names_after - names_before),
             shape_hint=shape_hint,
         )

@@ -40,11 +40,13 @@ class ResNet(PublishedBackbone):
     Attributes:
         network: torchvision's name of the network that it is or derives from.
         has_weights: Whether torchvision publishes its weights.
+        unused: Patterns of published weights that the network has no place for.
     """
 
     surgeries: ClassVar[Sequence[str]] = ("stride", "wsolevaluation", "mldfr")
     network: ClassVar[str] = "resnet50"
     has_weights: ClassVar[bool] = True
+    unused: ClassVar[Sequence[str]] = ()
 
     def __init__(
         self,
@@ -53,7 +55,9 @@ class ResNet(PublishedBackbone):
         pretrained: Pretrained = False,
     ) -> None:
         published = self.network if self.has_weights else None
-        super().__init__(self._make(), output_stride, surgery, pretrained, published)
+        super().__init__(
+            self._make(), output_stride, surgery, pretrained, published, unused=self.unused
+        )
 
     def _make(self) -> nn.Module:
         return make_network(self.network)
@@ -90,6 +94,8 @@ class ResNet50X(ResNet):
     whose published weights they can load. ``inserts=[dict(at="@Conv2d",
     module=dict(type="BatchNorm"))]`` makes it a ResNet50 again.
     """
+
+    unused = ("bn1.*", "*.bn?.*", "*.downsample.1.*")
 
     def _make(self) -> nn.Module:
         return make_network(self.network, norm_layer=nn.Identity)

@@ -5,7 +5,7 @@ Such a run costs no arithmetic and touches no weight, whatever the size of the i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -105,26 +105,36 @@ def find_trunk(network: nn.Module) -> list[tuple[str, nn.Module]]:
     Raises:
         ConfigError: The network is no such run of layers.
     """
-    layers: list[tuple[str, nn.Module]] = []
     try:
-        x, events = _root_events(network)
+        image, events = _root_events(network)
     except (RuntimeError, AssertionError) as error:
         what = f"{type(network).__name__} does not run on images of any size: {error}"
         raise ConfigError(what, hint=_HINT) from error
-    for event in events:
-        if not any(value is x for value in event.inputs):
-            continue
-        if event.is_pooling or event.name.partition(".")[0] in _CLASSIFIERS:
-            return layers
+    layers = _chain(image, events)
+    if layers is None:
+        raise ConfigError(
+            f"{type(network).__name__} is no run of layers that each make one feature map",
+            hint=_HINT,
+        )
+    return layers
+
+
+def _chain(image: object, events: Sequence[_Event]) -> list[tuple[str, nn.Module]] | None:
+    """The layers from ``image`` to the pooling; None if they are not the whole of the network."""
+    layers: list[tuple[str, nn.Module]] = []
+    passed, x = [image], image
+    for event in (event for event in events if event.takes(x)):
+        if event.is_end:
+            # Each map went into one call: nothing branched off on the way.
+            calls = sum(any(event.takes(value) for value in passed) for event in events)
+            return layers if calls == len(passed) else None
         layer = nn.ReLU() if event.is_relu else event.module
         if layer is None or not isinstance(event.output, Tensor) or not _is_map(event.output):
-            break
+            return None
         layers.append((event.name.rstrip("_"), layer))
         x = event.output
-    raise ConfigError(
-        f"{type(network).__name__} is no run of layers that each make one feature map",
-        hint=_HINT,
-    )
+        passed.append(x)
+    return None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -136,11 +146,16 @@ class _Event:
     inputs: tuple[object, ...]
     output: object
 
+    def takes(self, value: object) -> bool:
+        return any(given is value for given in self.inputs)
+
     @property
-    def is_pooling(self) -> bool:
+    def is_end(self) -> bool:
+        """Whether this is the pooling before the classifier, or the classifier itself."""
         if self.module is None:
             return self.name in ("adaptive_avg_pool2d", "mean")
-        return isinstance(self.module, nn.AdaptiveAvgPool2d)
+        is_pooling = isinstance(self.module, nn.AdaptiveAvgPool2d)
+        return is_pooling or self.name.partition(".")[0] in _CLASSIFIERS
 
     @property
     def is_relu(self) -> bool:
