@@ -350,3 +350,29 @@ class TestPrecision:
         assert rounded.scores.dtype == np.float32
         np.testing.assert_allclose(rounded.scores, exact.scores, atol=0.02)
         assert not np.array_equal(rounded.map(label), exact.map(label))  # autocast was on
+
+
+class TestCover:
+    """A network that halves, and rounds down: what its map does not see."""
+
+    class Halves(Backbone):
+        output_stride = 4
+
+        def __init__(self):
+            super().__init__()
+            self.pool = nn.AvgPool2d(4)
+
+        def steps(self):
+            return [("pool", self.pool)]
+
+    @pytest.mark.parametrize(
+        ("size", "warned"), [((8, 12), False), ((8, 13), False), ((8, 15), True), ((15, 8), True)]
+    )
+    def test_a_stretched_map_is_told_once(self, mirror, batch, caplog, size, warned):
+        model = mirror(backbone=self.Halves())
+        for _ in range(2):
+            model.test_step(batch(0, sizes=[size]))
+        assert len(caplog.records) == int(warned)
+        if warned:
+            assert "do not divide by the output stride 4" in caplog.text
+            assert "multiple_of=4" in caplog.text

@@ -56,6 +56,32 @@ def test_short_side_has_torchvisions_size(shape):
     assert results["img_shape"] == tuple(expected)
 
 
+@given(
+    height=st.integers(1, 400),
+    width=st.integers(1, 400),
+    short=st.integers(1, 300),
+    multiple=st.integers(1, 40),
+)
+def test_short_side_to_the_nearest_multiples(height, width, short, multiple):
+    transform = ResizeShortSide(short, "area", multiple_of=multiple)
+    scale = short / min(height, width)
+    for side in (height, width):
+        length = transform._length(side, min(height, width))
+        if multiple == 1:
+            assert length == int(short * side / min(height, width) + 1e-9)
+        else:
+            assert length % multiple == 0
+            assert length == multiple or abs(length - scale * side) <= multiple / 2 + 1e-6
+
+
+def test_short_side_to_multiples_by_hand():
+    results = ResizeShortSide(100, multiple_of=16)(start(60, 90))
+    assert results["img"].shape == (96, 144, 3)  # 100 and 150: the nearest are 96 and 144
+    assert results["region"] == (0.0, 0.0, 90.0, 60.0)
+    with pytest.raises(ConfigError, match="multiple_of is 0"):
+        ResizeShortSide(100, multiple_of=0)
+
+
 @pytest.mark.parametrize("size", [(16, 16), (31, 17), (100, 90)])
 @pytest.mark.parametrize("name", ["bilinear", "bicubic"])
 def test_antialiased_filters_are_pillows(name, size):

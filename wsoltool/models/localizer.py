@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -16,7 +17,9 @@ from wsoltool.models.contracts import Backbone, BoxExtractor, CAMHead, Fusion, M
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.prediction import Prediction, to_cpu
 from wsoltool.models.preprocessor import Preprocessor
-from wsoltool.structures import Sample, Samples, View, ViewMaps
+from wsoltool.structures import Sample, Samples, Size, View, ViewMaps
+
+logger = logging.getLogger(__name__)
 
 #: Chooses the classes to map from an image's record and its ``(K,)`` scores.
 ClassQuery = Callable[[Sample, Tensor], Sequence[int]]
@@ -83,6 +86,7 @@ class Localizer(BaseModel):
         self.map_source = map_source or HeadMaps()
         #: Which classes are mapped at test; commands replace it.
         self.class_query: ClassQuery = labels_and_top1
+        self._cover_checked = False
         head.bind(backbone)
         self._check_parts()
         backbone.want(head.taps)
@@ -193,7 +197,24 @@ class Localizer(BaseModel):
     def _see(self, view: View, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
         """The images as a view shows them, and their features."""
         shown = view.apply(images)
-        return shown, self.extract(shown)
+        features = self.extract(shown)
+        self._check_cover(shown.shape[-2:], features["last"].shape[-2:])
+        return shown, features
+
+    def _check_cover(self, pixels: Size, cells: Size) -> None:
+        """Say once if the map is stretched over clearly more or fewer pixels than it covers."""
+        stride = self.backbone.output_stride
+        rest = max(abs(side - stride * n) for side, n in zip(pixels, cells, strict=True))
+        divides = all(side % stride == 0 for side in pixels)
+        if self._cover_checked or divides or 2 * rest <= stride or not self.backbone.tiles:
+            return
+        self._cover_checked = True
+        logger.warning(
+            "images of %d x %d pixels do not divide by the output stride %d: maps of %d x %d cells "
+            "are stretched by up to %d pixels; Resize to multiples of %d, or "
+            "ResizeShortSide(multiple_of=%d), avoid that",
+            *(*pixels, stride, *cells, rest, stride, stride),
+        )
 
     def _mean_scores(self, features: Sequence[dict[str, Tensor]]) -> Tensor:
         """``(B, K)`` float32 on the CPU: the mean over views."""

@@ -84,22 +84,39 @@ class Resize(BaseTransform):
 class ResizeShortSide(BaseTransform):
     """Scale the image so that its short side has a length; the aspect ratio is kept.
 
-    The long side is cut down to whole pixels, as torchvision does.
+    The long side is cut down to whole pixels, as torchvision does; with ``multiple_of``, both
+    sides become the nearest multiple, so that the cells of a network with that output stride cover
+    the image exactly. The aspect ratio then changes by what that rounding takes.
 
     Args:
         size: Length of the short side.
         interpolation: See :class:`Interpolation`.
         antialias: See :class:`Interpolation`.
+        multiple_of: What both sides shall divide by; 1 for any length.
     """
 
-    def __init__(self, size: int, interpolation: str = "bilinear", antialias: bool = True) -> None:
-        if type(size) is not int or size < 1:
-            raise ConfigError(f"ResizeShortSide: size is {size!r}", expected="a positive integer")
-        self.size = size
+    def __init__(
+        self,
+        size: int,
+        interpolation: str = "bilinear",
+        antialias: bool = True,
+        multiple_of: int = 1,
+    ) -> None:
+        for name, value in (("size", size), ("multiple_of", multiple_of)):
+            if type(value) is not int or value < 1:
+                what = f"ResizeShortSide: {name} is {value!r}"
+                raise ConfigError(what, expected="a positive integer")
+        self.size, self.multiple_of = size, multiple_of
         self.interpolate = Interpolation(interpolation, antialias)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         height, width = results["img"].shape[:2]
         short = min(height, width)
-        size = (self.size * height // short, self.size * width // short)
+        size = (self._length(height, short), self._length(width, short))
         return replace_image(results, self.interpolate(results["img"], size))
+
+    def _length(self, side: int, short: int) -> int:
+        if self.multiple_of == 1:
+            return self.size * side // short
+        count = (2 * self.size * side + short * self.multiple_of) // (2 * short * self.multiple_of)
+        return max(1, count) * self.multiple_of
