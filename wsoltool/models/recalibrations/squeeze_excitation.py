@@ -20,7 +20,7 @@ class SqueezeExcitation(ops.SqueezeExcitation, Recalibration):
 
     Where ``reduction`` does not divide the channels, C/r is rounded down; the paper leaves it open.
     A block of a residual network takes it before the addition: insert it at the last normalisation
-    of the residual branch, not at the block.
+    of the residual branch (``layer*.*.bn3`` of ResNet50), not at the block.
 
     Args:
         channels: C of the insert point; injected.
