@@ -164,6 +164,15 @@ def test_one_image_in_training_is_named():
     SelfAttention(6, parts="spatial")(torch.randn(1, 6, 7, 5))
 
 
+def test_defaults_are_the_releases():
+    module = SelfAttention(6)
+    assert [name for name, _ in module.named_children()] == ["channel", "spatial"]
+    assert module.channel.norm.momentum == module.spatial.norm.momentum == 0.01
+    assert module.spatial.conv.kernel_size == (7, 7)
+    module = SelfAttention(6, momentum=0.1)
+    assert module.channel.norm.momentum == module.spatial.norm.momentum == 0.1
+
+
 @pytest.mark.parametrize("norm", [True, False])
 @pytest.mark.parametrize(("channels", "kernel_size"), [(128, 7), (5, 3)])
 def test_parameter_count(channels, kernel_size, norm):
