@@ -12,7 +12,7 @@ from wsoltool.models.builder import build_localizer, check_model_keys
 from wsoltool.models.erasing import DropBlock
 from wsoltool.models.fusion import Flip, SingleView
 from wsoltool.models.localizer import HeadMaps, Localizer, labels_and_top1
-from wsoltool.models.recalibration import BatchNorm
+from wsoltool.models.recalibrations.batch_norm import BatchNorm
 
 MINIMAL = {
     "backbone": {"type": "SmallNet", "channels": (4, 6, 8)},

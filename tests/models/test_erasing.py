@@ -6,10 +6,54 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsoltool.errors import ConfigError
-from wsoltool.models.erasing import DropBlock
+from wsoltool.models.erasing import DropBlock, Dropout
 from wsoltool.structures import Samples
+from wsoltool.testing import check_eraser
 
 SAMPLES = Samples(torch.zeros(2, dtype=torch.int64))
+
+
+def test_dropout_hides_values_one_by_one_and_scales_the_rest() -> None:
+    torch.manual_seed(0)
+    x = torch.rand(2, 40, 14, 14) + 1
+    out = Dropout(0.3)(x, SAMPLES)
+    hidden = out == 0
+    assert hidden.float().mean().item() == pytest.approx(0.3, abs=0.02)  # 15,680 draws, 5 sigma
+    assert torch.allclose(out, torch.where(hidden, 0, x / 0.7))
+    torch.manual_seed(0)
+    torch.rand(2, 40, 14, 14)
+    assert torch.equal(out, torch.nn.functional.dropout(x, 0.3))
+    # Neighbours in every direction are hidden together by chance alone: 0.3 * 0.3.
+    for dim in range(4):
+        length = hidden.shape[dim] - 1
+        both = hidden.narrow(dim, 0, length) & hidden.narrow(dim, 1, length)
+        assert both.float().mean().item() == pytest.approx(0.09, abs=0.02)
+
+
+def test_dropout_keeps_the_contract() -> None:
+    check_eraser(Dropout(0.4), 3, labels=("index", "soft", "multi_hot"))
+    x = torch.rand(2, 3, 8, 8)
+    assert Dropout(0.9).eval()(x, SAMPLES) is x
+    assert not Dropout(1.0)(x, SAMPLES).any()
+    assert torch.equal(Dropout(0.0)(x, SAMPLES), x)
+
+
+def test_dropout_is_an_insert_of_a_config(small, batch) -> None:
+    module = {"type": "Dropout", "probability": 0.25}
+    model = small(inserts=[{"at": "stage2", "module": module}]).train()
+    assert model.inserts["stage2"].probability == 0.25
+    data = model.data_preprocessor(batch(0, 1, sizes=[(16, 16)] * 2), training=True)
+    losses = []
+    for seed in (0, 0, 1):
+        torch.manual_seed(seed)
+        losses.append(model(**data, mode="loss")["loss_cls"].item())
+    assert losses[0] == losses[1] != losses[2]
+
+
+@pytest.mark.parametrize("probability", [-0.1, 1.1, float("nan")])
+def test_dropout_checks_its_probability(probability: float) -> None:
+    with pytest.raises(ConfigError, match="Dropout: probability="):
+        Dropout(probability)
 
 
 def test_squares_are_hidden_and_the_rest_is_scaled_up() -> None:

@@ -15,7 +15,7 @@ from wsoltool.models.backbones.vgg import VGG16
 from wsoltool.models.contracts import Eraser, Recalibration
 from wsoltool.models.erasing import DropBlock
 from wsoltool.models.insertion import Inserts
-from wsoltool.models.recalibration import BatchNorm
+from wsoltool.models.recalibrations.batch_norm import BatchNorm
 from wsoltool.structures import Samples
 
 

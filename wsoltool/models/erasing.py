@@ -4,11 +4,32 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torchvision.ops import drop_block2d
 
 from wsoltool.errors import ConfigError
 from wsoltool.models.contracts import Eraser
 from wsoltool.structures import Samples
+
+
+class Dropout(Eraser):
+    """Hides single values, drawn one by one (Srivastava et al., JMLR 2014).
+
+    What is left is divided by 1 - ``probability``, as by torch's dropout. The standard benchmark's
+    InceptionV3 has it before each of the two convolutions that it adds.
+
+    Args:
+        probability: Chance of every value to be hidden; 1 hides everything.
+    """
+
+    def __init__(self, probability: float = 0.5) -> None:
+        super().__init__()
+        if not 0 <= probability <= 1:
+            raise ConfigError(f"Dropout: probability={probability!r}", expected="0 to 1")
+        self.probability = probability
+
+    def erase(self, features: Tensor, samples: Samples) -> Tensor:
+        return F.dropout(features, self.probability, training=True)
 
 
 class DropBlock(Eraser):

@@ -21,16 +21,21 @@ def wsoltool_backbones():
 
 @hookimpl
 def wsoltool_recalibrations():
-    from wsoltool.models.recalibration import BatchNorm
+    from wsoltool.models.recalibrations.bam import BAM
+    from wsoltool.models.recalibrations.batch_norm import BatchNorm
+    from wsoltool.models.recalibrations.cbam import CBAM
+    from wsoltool.models.recalibrations.gather_excite import GatherExcite
+    from wsoltool.models.recalibrations.non_local import NonLocal
+    from wsoltool.models.recalibrations.squeeze_excitation import SqueezeExcitation
 
-    return [BatchNorm]
+    return [BatchNorm, SqueezeExcitation, CBAM, BAM, GatherExcite, NonLocal]
 
 
 @hookimpl
 def wsoltool_erasers():
-    from wsoltool.models.erasing import DropBlock
+    from wsoltool.models.erasing import DropBlock, Dropout
 
-    return [DropBlock]
+    return [Dropout, DropBlock]
 
 
 @hookimpl

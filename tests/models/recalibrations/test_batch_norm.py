@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from wsoltool.models.contracts import Recalibration
-from wsoltool.models.recalibration import BatchNorm
+from wsoltool.models.recalibrations.batch_norm import BatchNorm
 
 
 def test_batch_norm_formula_and_running_statistics() -> None:
