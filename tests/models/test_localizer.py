@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 from wsoltool.errors import ConfigError
 from wsoltool.functional.maps import minmax_normalize, resize_maps
+from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.contracts import (
     BoxExtractor,
     CAMHead,

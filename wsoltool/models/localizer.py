@@ -17,7 +17,7 @@ from wsoltool.models.contracts import Backbone, BoxExtractor, CAMHead, Fusion, M
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.prediction import Prediction, to_cpu
 from wsoltool.models.preprocessor import Preprocessor
-from wsoltool.structures import Sample, Samples, Size, View, ViewMaps
+from wsoltool.structures import Sample, Samples, View, ViewMaps
 
 logger = logging.getLogger(__name__)
 
@@ -198,12 +198,13 @@ class Localizer(BaseModel):
         """The images as a view shows them, and their features."""
         shown = view.apply(images)
         features = self.extract(shown)
-        self._check_cover(shown.shape[-2:], features["last"].shape[-2:])
+        self._check_cover(shown, features["last"])
         return shown, features
 
-    def _check_cover(self, pixels: Size, cells: Size) -> None:
+    def _check_cover(self, images: Tensor, last: Tensor) -> None:
         """Say once if the map is stretched over clearly more or fewer pixels than it covers."""
         stride = self.backbone.output_stride
+        pixels, cells = images.shape[-2:], last.shape[-2:]
         rest = max(abs(side - stride * n) for side, n in zip(pixels, cells, strict=True))
         divides = all(side % stride == 0 for side in pixels)
         if self._cover_checked or divides or 2 * rest <= stride or not self.backbone.tiles:

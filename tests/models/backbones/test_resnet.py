@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from wsoltool.models.backbones.resnet import ResNet, ResNet18, ResNet50, ResNet50X, SEResNet50
 from wsoltool.models.insertion import Inserts
-from wsoltool.models.recalibration import BatchNorm
+from wsoltool.models.recalibrations.batch_norm import BatchNorm
 
 
 def theirs_in_resnet(net: nn.Module, images: Tensor) -> dict[str, Tensor]:
