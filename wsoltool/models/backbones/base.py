@@ -239,8 +239,11 @@ class Backbone(nn.Module, ABC):
         and those that answer with anything but a ``(B, C, h, w)`` map larger than one cell.
         """
         shapes = {name: (s[1], stride_of(s)) for name, s in self._map_shapes.items()}
-        own = {name: name for name in shapes}
-        names = {**self.canonical, **own, **self.aliases, "last": self.step_names[-1]}
+        # A shared name means the same in every network, whatever a network itself calls so.
+        names = dict(self.canonical)
+        for name, own in (*((name, name) for name in shapes), *self.aliases.items()):
+            names.setdefault(name, own)
+        names["last"] = self.step_names[-1]
         return {name: shapes[own] for name, own in names.items() if own in shapes}
 
     def channels(self) -> dict[str, int]:
