@@ -24,7 +24,7 @@ COMMANDS: dict[str, str] = {
     "compare": "what differs between evaluations of the same images",
     "localize": "boxes for photos: JSON, CSV and overlays",
     "check": "find all mistakes of a config without running it",
-    "complexity": "parameters, multiply-adds and memory by module; all insert points",
+    "complexity": "parameters, multiply-adds, memory; insert points",
     "plugins": "list the installed plugins, or what one of them offers",
     "new-plugin": "make a plugin package to start a method from",
 }

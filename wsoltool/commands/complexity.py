@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def run(arguments: argparse.Namespace) -> None:
     from wsoltool.commands.options import config_of, figures_console
-    from wsoltool.engine.input_size import parse_size, testing_size, training_size
+    from wsoltool.engine.input_size import parse_size, size_at_test, size_in_training
     from wsoltool.models.complexity import measure, measure_views, sample_images
     from wsoltool.models.complexity_rows import depth_rows, stage_rows
     from wsoltool.models.complexity_table import complexity_table, points_table, report, views_note
@@ -30,7 +30,7 @@ def run(arguments: argparse.Namespace) -> None:
     check(config)
     file = arguments.json and writable_file(arguments.json, "--json")
     given = arguments.size and parse_size(arguments.size, "--size")
-    shown, tested = given or training_size(config), given or testing_size(config)
+    shown, tested = given or size_in_training(config), given or size_at_test(config)
     localizer = _build(config, shown.size, arguments.points)
     complexity = measure(localizer, sample_images(localizer, shown.size))
     views = measure_views(localizer, sample_images(localizer, tested.size))

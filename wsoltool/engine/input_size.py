@@ -36,7 +36,7 @@ class InputSize:
         return f"{self.size[0]} x {self.size[1]}, {self.source}"
 
 
-def training_size(config: Mapping[str, Any]) -> InputSize:
+def size_in_training(config: Mapping[str, Any]) -> InputSize:
     """What the train pipeline makes of a photo; the test pipeline's answer where there is none.
 
     Raises:
@@ -45,7 +45,7 @@ def training_size(config: Mapping[str, Any]) -> InputSize:
     return _first_size(config, ("train_dataloader", "test_dataloader"))
 
 
-def testing_size(config: Mapping[str, Any]) -> InputSize:
+def size_at_test(config: Mapping[str, Any]) -> InputSize:
     """What the test pipeline makes of a photo; the train pipeline's answer where there is none.
 
     Raises:

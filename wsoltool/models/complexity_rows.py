@@ -109,8 +109,8 @@ def _stages(backbone: Backbone) -> list[tuple[str, tuple[str, ...]]]:
     """(name, its steps), without ``input``."""
     ends: dict[str, str] = {}
     for name in (*backbone.canonical, *backbone.step_names):
-        if _STAGE.fullmatch(name) and (step := backbone.canonical.get(name, name)):
-            ends.setdefault(step, name)
+        if _STAGE.fullmatch(name):
+            ends.setdefault(backbone.canonical.get(name, name), name)
     found, steps = [], []
     for step in backbone.step_names[1:]:
         steps.append(step)
