@@ -215,12 +215,17 @@ def _added_batch(_: _Shape, first: _Shape, second: _Shape, **__: Any) -> int:
     return 2 * prod(first) * second[-1]
 
 
+def _attention(query: _Shape, key: _Shape, value: _Shape, *_: Any, **__: Any) -> int:
+    """(B, heads, n, d), (B, heads, m, d) and (B, heads, m, e): scores, then their sum of values."""
+    return 2 * prod(query[:-1]) * key[-2] * (query[-1] + value[-1])
+
+
 def _lstm_layer(x: _Shape, inward: _Shape, recurrent: _Shape, *_: Any, **__: Any) -> int:
     """Both matrices at each of (steps, batch)."""
     return 2 * prod(x[:-1]) * (prod(inward) + prod(recurrent))
 
 
-#: Matrix products that torch's counter passes over.
+#: Matrix products that torch's counter passes over, fused attention on CPUs in older versions.
 _FORMULAS = {
     torch.ops.aten.mv: _product,
     torch.ops.aten.dot: _product,
@@ -228,5 +233,6 @@ _FORMULAS = {
     torch.ops.aten.addmv: _added_product,
     torch.ops.aten.addr: _added_outer_product,
     torch.ops.aten.addbmm: _added_batch,
+    torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: _attention,
     torch.ops.aten.mkldnn_rnn_layer: _lstm_layer,
 }
