@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "compare": "what differs between evaluations of the same images",
     "localize": "boxes for photos: JSON, CSV and overlays",
     "check": "find all mistakes of a config without running it",
+    "complexity": "parameters, multiply-adds, memory; insert points",
     "plugins": "list the installed plugins, or what one of them offers",
     "new-plugin": "make a plugin package to start a method from",
 }
@@ -155,6 +156,25 @@ def _localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-overlays", action="store_true", help="write boxes only")
 
 
+def _complexity(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument(
+        "--size",
+        type=_count,
+        nargs="+",
+        metavar=("SIDE", "WIDTH"),
+        help="of the input, a side or height and width (default: what the config's pipelines make)",
+    )
+    parser.add_argument(
+        "--depth",
+        type=_count,
+        metavar="N",
+        help="rows by the first N parts of the modules' names (default: by stage)",
+    )
+    parser.add_argument("--points", action="store_true", help="list where modules can be inserted")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+
+
 def _plugins(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", nargs="?", metavar="NAME", help="show one plugin's components")
     parser.add_argument("--json", action="store_true", help="machine-readable output")
@@ -172,6 +192,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "compare": _compare,
     "localize": _localize,
     "check": _config,
+    "complexity": _complexity,
     "plugins": _plugins,
     "new-plugin": _new_plugin,
 }

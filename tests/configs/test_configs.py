@@ -8,8 +8,8 @@ from mmengine.optim import build_optim_wrapper
 from wsoltool.config import bundled_configs, load_config, plain
 from wsoltool.datasets.base import run_pipeline
 from wsoltool.datasets.collate import collate
-from wsoltool.models.builder import build_localizer
-from wsoltool.plugin.manager import build
+from wsoltool.engine.dataloaders import build_pipeline
+from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.preflight import check
 from wsoltool.structures import Sample
 
@@ -40,11 +40,8 @@ def random_batch(side, num_classes):
 
 
 def built(config):
-    model = plain(config.model)
-    if "pretrained" in model["backbone"]:
-        model["backbone"]["pretrained"] = False
     torch.manual_seed(0)
-    return build_localizer(model)
+    return build_localizer(without_pretrained(plain(config.model)))
 
 
 def step(model, config, data):
@@ -70,8 +67,7 @@ def test_a_config_passes_the_preflight(name):
 def test_pipelines_take_photos_of_any_shape(name):
     config = load_config(name)
     for loader in (loader for loader in LOADERS if loader in config):
-        pipeline = plain(config[loader].dataset.get("pipeline", []))
-        steps = [build("transform", t, f"{loader}[{i}]") for i, t in enumerate(pipeline)]
+        steps = build_pipeline(config, loader)
         for size in ((300, 400), (90, 64)):
             results = run_pipeline(np.zeros((*size, 3), np.uint8), steps, name)
             assert results["img"].dtype == np.uint8

@@ -8,7 +8,7 @@ from torch import nn
 
 from wsoltool.errors import ConfigError, UnknownComponentError
 from wsoltool.models.boxes import ThresholdBoxes
-from wsoltool.models.builder import build_localizer, check_model_keys
+from wsoltool.models.builder import build_localizer, check_model_keys, without_pretrained
 from wsoltool.models.erasing import DropBlock
 from wsoltool.models.fusion import Flip, SingleView
 from wsoltool.models.localizer import HeadMaps, Localizer, labels_and_top1
@@ -197,3 +197,12 @@ def test_built_parts_pass_through():
     boxes = ThresholdBoxes(0.4)
     assert built(boxes=boxes).boxes is boxes
     assert refused(fusion=Own()).at == "model.fusion"
+
+
+def test_without_pretrained_leaves_the_config_alone():
+    model = {"backbone": {"type": "VGG16", "pretrained": True}, "head": {"type": "cam.CAMHead"}}
+    bare = without_pretrained(model)
+    assert bare == {**model, "backbone": {"type": "VGG16", "pretrained": False}}
+    assert model["backbone"]["pretrained"] is True
+    # A backbone that knows no pretrained weights is given no such argument.
+    assert without_pretrained({"backbone": {"type": "Own"}}) == {"backbone": {"type": "Own"}}

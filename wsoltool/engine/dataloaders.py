@@ -9,7 +9,8 @@ import torch
 from mmengine.dataset import DefaultSampler
 from torch.utils.data import DataLoader
 
-from wsoltool.datasets.base import LocalizationDataset
+from wsoltool.config import plain
+from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.collate import collate
 from wsoltool.engine.workers import FaithfulDataLoader
 from wsoltool.errors import ConfigError
@@ -24,6 +25,13 @@ def build_dataset(config: Mapping[str, Any], loader: str) -> LocalizationDataset
     root = config.get("data_root")
     supplied = {} if root is None else {"data_root": data_path(root)}
     return build("data set", config[loader]["dataset"], f"{loader}.dataset", **supplied)
+
+
+def build_pipeline(config: Mapping[str, Any], loader: str) -> list[Transform]:
+    """The transforms of one loader's data set, without the data set."""
+    at = f"{loader}.dataset.pipeline"
+    pipeline = plain(config[loader]["dataset"].get("pipeline") or ())
+    return [build("transform", entry, f"{at}[{i}]") for i, entry in enumerate(pipeline)]
 
 
 def build_dataloader(

@@ -17,15 +17,14 @@ from mmengine.config import Config
 from rich.progress import track
 from torch import Tensor
 
-from wsoltool.config import plain
 from wsoltool.datasets.base import run_pipeline
 from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import EXTENSIONS, read_image
+from wsoltool.engine.dataloaders import build_pipeline
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.errors import CheckpointError, ConfigError, DataError, WsolError, did_you_mean
 from wsoltool.models.prediction import Prediction
 from wsoltool.paths import writable_folder
-from wsoltool.plugin.manager import build
 from wsoltool.preflight import check
 from wsoltool.structures import Sample
 from wsoltool.visualization.overlay import (
@@ -94,9 +93,7 @@ class PhotoLocalizer:
                 at=str(checkpoint),
                 expected="a file written by wsoltool train",
             )
-        pipeline = plain(config.test_dataloader.dataset.get("pipeline", []))
-        at = "test_dataloader.dataset.pipeline"
-        self.pipeline = [build("transform", t, f"{at}[{i}]") for i, t in enumerate(pipeline)]
+        self.pipeline = build_pipeline(config, "test_dataloader")
         asked = None if classes is None else [self._class_id(name) for name in classes]
         asked = asked and list(dict.fromkeys(asked))
         model.class_query = _query(min(top, count), asked)

@@ -32,7 +32,7 @@ from wsoltool.evaluation.further import FurtherMetric, FurtherSummary
 from wsoltool.evaluation.metric import LocalizationMetric
 from wsoltool.evaluation.results import LocalizationResults
 from wsoltool.evaluation.rows import Summary
-from wsoltool.models.builder import build_localizer
+from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.models.localizer import Localizer
 from wsoltool.preflight import check
 
@@ -66,11 +66,8 @@ def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, d
         CheckpointError: The file is unsafe, damaged or of another model.
     """
     content = read_checkpoint(checkpoint)
-    settings = plain(config.model)
-    if "pretrained" in settings["backbone"]:
-        # Every tensor comes from the checkpoint: no need for the weights that training began with.
-        settings["backbone"]["pretrained"] = False
-    model = build_localizer(settings)
+    # Every tensor comes from the checkpoint: no need for the weights that training began with.
+    model = build_localizer(without_pretrained(plain(config.model)))
     load_weights(model, content["state_dict"], checkpoint)
     return model, content.get("meta", {})
 

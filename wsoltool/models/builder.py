@@ -56,6 +56,14 @@ def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
     )
 
 
+def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A copy of the ``model`` part whose backbone reads no weights: they come later, or not."""
+    backbone = model["backbone"]
+    if "pretrained" in backbone:
+        backbone = {**backbone, "pretrained": False}
+    return {**model, "backbone": backbone}
+
+
 def check_model_keys(model: Mapping[str, Any], at: str) -> None:
     """Refuse keys of ``model`` that nothing reads, and a missing backbone or head."""
     for key in model:

@@ -1,0 +1,91 @@
+"""``wsoltool complexity CONFIG``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wsoltool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from mmengine.config import Config
+
+    from wsoltool.models.localizer import Localizer
+    from wsoltool.structures import Size
+
+
+def run(arguments: argparse.Namespace) -> None:
+    from wsoltool.commands.options import config_of, figures_console
+    from wsoltool.engine.input_size import parse_size, size_at_test, size_in_training
+    from wsoltool.models.complexity import measure, measure_views, sample_images
+    from wsoltool.models.complexity_rows import depth_rows, stage_rows
+    from wsoltool.models.complexity_table import complexity_table, points_table, report, views_note
+    from wsoltool.paths import writable_file
+    from wsoltool.preflight import check
+
+    config = config_of(arguments)
+    check(config)
+    file = arguments.json and writable_file(arguments.json, "--json")
+    given = arguments.size and parse_size(arguments.size, "--size")
+    shown, tested = given or size_in_training(config), given or size_at_test(config)
+    localizer = _build(config, shown.size, arguments.points)
+    complexity = measure(localizer, sample_images(localizer, shown.size))
+    views = measure_views(localizer, sample_images(localizer, tested.size))
+    rows = stage_rows(localizer, complexity)
+    if arguments.depth:
+        rows = depth_rows(complexity, arguments.depth)
+    notes = [
+        f"Input: {shown}.",
+        f"Test: {views_note(views)}; input {tested}.",
+        *_map_notes(localizer),
+    ]
+    console = figures_console()
+    console.print(complexity_table(rows, complexity, notes))
+    if arguments.points:
+        console.print(points_table(localizer.backbone, complexity))
+    if file:
+        origin = {"config": str(config.filename), "cfg_options": list(arguments.cfg_options)}
+        _write(file, {**report(complexity, views), **origin})
+        console.print(f"figures: {file}")
+
+
+def _build(config: Config, size: Size, points: bool) -> Localizer:
+    from wsoltool.config import plain
+    from wsoltool.models.builder import build_localizer, without_pretrained
+
+    model = without_pretrained(plain(config.model))
+    try:
+        return build_localizer(model)
+    except ConfigError as error:
+        if points and re.fullmatch(r"model\.inserts\[\d+\]\.at", error.at or ""):
+            # Who asks for the points needs them most when a name was wrong.
+            _print_points(build_localizer({**model, "inserts": ()}), size)
+        raise
+
+
+def _print_points(localizer: Localizer, size: Size) -> None:
+    from wsoltool.commands.options import figures_console
+    from wsoltool.models.complexity import measure, sample_images
+    from wsoltool.models.complexity_table import points_table
+
+    complexity = measure(localizer, sample_images(localizer, size))
+    figures_console().print(points_table(localizer.backbone, complexity))
+
+
+def _map_notes(localizer: Localizer) -> list[str]:
+    from wsoltool.models.localizer import HeadMaps
+
+    if isinstance(localizer.map_source, HeadMaps):
+        return []
+    name = type(localizer.map_source).__name__
+    return [f"The maps of {name}, which may run the network again, are not in it."]
+
+
+def _write(file: Path, content: dict[str, Any]) -> None:
+    from wsoltool.paths import whole_file
+
+    with whole_file(file) as opened:
+        opened.write((json.dumps(content, indent=2) + "\n").encode())
