@@ -227,6 +227,9 @@ class Backbone(nn.Module, ABC):
             hint = f"features are taken after whole steps: ask for {outer!r}"
         else:
             hint = did_you_mean(name, names)
+        if kind == "insert point":
+            every = "`wsoltool complexity CONFIG --points` lists them all"
+            hint = f"{hint} {every}" if hint else every
         brief = (*self.canonical, *self.step_names, "last")
         known = names if len(names) <= 60 else brief
         return ConfigError(f"{type(self).__name__} has no {kind} {name!r}", known=known, hint=hint)
