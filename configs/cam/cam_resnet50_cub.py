@@ -13,3 +13,5 @@ model = dict(
     fusion=dict(type="SingleView", interpolation="bicubic"),
     boxes=dict(type="ThresholdBoxes", threshold=0.2, instances="largest"),
 )
+# The benchmark's "classifier" group: the last stage too.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"backbone.layer4": dict(lr_mult=10)}))

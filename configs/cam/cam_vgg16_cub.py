@@ -13,3 +13,5 @@ model = dict(
     fusion=dict(type="SingleView", interpolation="bicubic"),
     boxes=dict(type="ThresholdBoxes", threshold=0.2, instances="largest"),
 )
+# The benchmark's "classifier" group: all but VGG16's own layers.
+optim_wrapper = dict(paramwise_cfg=dict(custom_keys={"backbone.conv6": dict(lr_mult=10)}))

@@ -15,7 +15,7 @@ from wsoltool.structures import Sample
 
 CONFIGS = list(bundled_configs())
 #: Small images keep the large networks to seconds; maps of 2 x 2 cells and more.
-SIDES = {"SmallNet": 32, "MobileNetV1": 64, "VGG16": 64, "ResNet50": 64}
+SIDES = {"SmallNet": 32, "MobileNetV1": 64, "VGG16": 64, "ResNet50": 64, "InceptionV3": 96}
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
 
 
