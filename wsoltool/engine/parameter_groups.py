@@ -172,8 +172,9 @@ def _options(
         rule, lr_mult, decay_mult = _kind_of(name, module, parameter, paramwise)
     options = {}
     for key, factor in (("lr", lr_mult), ("weight_decay", decay_mult)):
-        if optimizer.get(key) is not None:
-            options[key] = optimizer[key] * factor
+        # A base that is no number is left to the optimizer, which refuses it.
+        if isinstance(base := optimizer.get(key), int | float):
+            options[key] = base * factor
     return rule, options
 
 
