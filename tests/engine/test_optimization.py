@@ -75,7 +75,7 @@ def test_steps_are_those_of_a_group_for_every_parameter(quiet, small, batch, opt
 def test_it_is_the_default_of_the_runner(tiny_config, tmp_path):
     runner = training_runner(tiny_config(optim_wrapper__paramwise_cfg=PARAMWISE), tmp_path)
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
-    groups = runner.optim_wrapper.param_groups
+    groups = runner.optim_wrapper.optimizer.param_groups
     assert [g["lr"] for g in groups] == pytest.approx([0.01, 0.01, 0.1])
     assert [g["weight_decay"] for g in groups] == pytest.approx([0.01, 0.0, 0.01])
 

@@ -27,7 +27,7 @@ from wsoltool.engine.hooks import (
     SyncStatisticsHook,
 )
 from wsoltool.engine.optimization import Bfloat16OptimWrapper, as_config_error, with_constructor
-from wsoltool.errors import ConfigError
+from wsoltool.errors import CheckpointError, ConfigError, WsolError
 from wsoltool.paths import writable_folder
 from wsoltool.plugin.manager import build
 
@@ -55,6 +55,19 @@ class QuietRunner(Runner):
     def test(self) -> Any:
         with self._progress_closed():
             return super().test()
+
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().resume(filename, *args, **kwargs)
+        except ValueError as error:
+            if isinstance(error, WsolError) or "parameter group" not in str(error):
+                raise
+            raise CheckpointError(
+                f"the optimizer's parameter groups are others: {error}",
+                at=filename,
+                expected="the model.frozen and optim_wrapper.paramwise_cfg that the run began with",
+                hint="load_from=<checkpoint> starts anew from its weights",
+            ) from error
 
     @contextmanager
     def _progress_closed(self) -> Iterator[None]:

@@ -66,8 +66,9 @@ def compile_backbone(backbone: Backbone, options: Mapping[str, Any], at: str) ->
       that needs it calls ``backbone.forward(images)``, which runs uncompiled.
     - Inserts should draw and decide with tensors. What they do in Python is compiled in: one that
       reads values that differ in each batch (image ids) is compiled again for every batch.
-    - The default backend draws other random numbers than torch itself, so that erasers of the
-      same seed hide other cells than without compilation.
+    - The default backend may draw other random numbers than torch itself: erasers of the same seed
+      may hide other cells than without compilation.
+    - On GPUs, modes that replay CUDA graphs overwrite a forward's features by those of the next.
 
     Raises:
         ConfigError: A value that torch.compile refuses.
