@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import pickle
@@ -19,6 +20,9 @@ from torch import Tensor
 
 from wsoltool.errors import CheckpointError
 from wsoltool.models.weight_files import fetch_state_dict, read_state_dict
+
+# torch.hub leaves connections open that the server has cut.
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 STATE = {"a.weight": torch.arange(300.0).reshape(3, 100), "a.bias": torch.ones(3)}
 
@@ -143,6 +147,7 @@ def server(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"http://127.0.0.1:{http.server_port}"
         http.shutdown()
         thread.join()
+    gc.collect()
 
 
 def put(path: Path, content: dict[str, Tensor] = STATE) -> str:
