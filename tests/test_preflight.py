@@ -43,10 +43,15 @@ def test_unknown_top_level_key_has_a_near_name():
         ("train_dataloader.dataset.lenght", "length"),
         ("evaluation.protocol", "protocols"),
         ("optim_wrapper.optimizer.weight_decai", "weight_decay"),
+        ("optim_wrapper.paramwise_cfg.norm_decay_mul", "norm_decay_mult"),
+        ("optim_wrapper.paramwise_cfg.custom_keys.head.lr_mul", "lr_mult"),
+        ("model.frozn", "frozen"),
+        ("model.norm_evl", "norm_eval"),
+        ("model.compile.mod", "mode"),
     ],
 )
 def test_unknown_nested_key_has_a_path_and_a_near_name(key, near):
-    text = problems({key: 1})
+    text = problems(change=lambda config: config.merge_from_dict({key: 1}))
     assert f"at: {key}" in text
     assert f"did you mean '{near}'?" in text
 
@@ -60,6 +65,7 @@ def test_unknown_nested_key_has_a_path_and_a_near_name(key, near):
         ("train_dataloader.dataset.type", "Creatures"),
         ("optim_wrapper.optimizer.type", "SGD"),
         ("param_scheduler.0.type", "CosineAnnealingLR"),
+        ("optim_wrapper.constructor", "GroupingConstructor"),
     ],
 )
 def test_unknown_component_has_a_path_and_a_near_name(key, near):

@@ -181,7 +181,7 @@ def _paths(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
 
 
 def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
-    from wsoltool.models.builder import MODEL_KEYS
+    from wsoltool.models.builder import MODEL_KEYS, check_training_keys
     from wsoltool.models.preprocessor import Preprocessor
 
     if model.get("type", "Localizer") != "Localizer":
@@ -192,6 +192,10 @@ def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
     for key in ("backbone", "head"):
         if not isinstance(model.get(key), Mapping):
             yield ConfigError(f"model has no {key}", at=f"model.{key}", expected="dict(type=...)")
+    try:
+        check_training_keys(model, "model")
+    except ConfigError as error:
+        yield error
     yield from _lists(model, ("inserts", "batch_augmentations"), "model.")
     inserts = model.get("inserts", ())
     for index, entry in enumerate(inserts if isinstance(inserts, (list, tuple)) else ()):
@@ -251,6 +255,7 @@ def _mmengine_problems(tree: Mapping[str, Any]) -> Iterable[WsolError]:
     schedulers = tree.get("param_scheduler", ())
     if isinstance(wrapper, Mapping):
         yield from _foreign_type(wrapper, "optim_wrapper", "optim_wrapper", required=False)
+        yield from _group_problems(wrapper)
         optimizer = wrapper.get("optimizer")
         if isinstance(optimizer, Mapping):
             at = "optim_wrapper.optimizer"
@@ -268,6 +273,24 @@ def _mmengine_problems(tree: Mapping[str, Any]) -> Iterable[WsolError]:
             # mmengine divides by it, at the first step.
             what = "start_factor is 0"
             yield ConfigError(what, at=f"{at}.start_factor", expected="above 0, at most 1")
+
+
+def _group_problems(wrapper: Mapping[str, Any]) -> Iterable[WsolError]:
+    from wsoltool.engine.optimization import OPTIM_WRAPPER_CONSTRUCTORS, GroupingConstructor
+    from wsoltool.engine.parameter_groups import paramwise_problems
+
+    ours = GroupingConstructor.__name__
+    name = wrapper.get("constructor", ours)
+    known = OPTIM_WRAPPER_CONSTRUCTORS.module_dict
+    if not isinstance(name, str) or name not in known:
+        what = f"constructor {name!r} not found"
+        hint = did_you_mean(str(name), known)
+        yield UnknownComponentError(what, at="optim_wrapper.constructor", known=known, hint=hint)
+    elif name == ours:
+        optimizer = wrapper.get("optimizer")
+        optimizer = optimizer if isinstance(optimizer, Mapping) else {}
+        paramwise = wrapper.get("paramwise_cfg")
+        yield from paramwise_problems(optimizer, paramwise, "optim_wrapper.paramwise_cfg")
 
 
 def _foreign_type(

@@ -72,9 +72,10 @@ class GradientSource(MapSource):
         if tuple(head.taps) == (self.target,):
             activations = _leaf(features[self.target])
             return activations, head.logits({self.target: activations})
-        # A leaf at the input makes a graph even where every parameter is frozen.
+        # A leaf at the input makes a graph even where every parameter is frozen. A call of the
+        # backbone would run compiled, where features are all alike outputs, none before another.
         with backbone.also((self.target, *head.taps)):
-            features = backbone(_leaf(images))
+            features = backbone.forward(_leaf(images))
         return features[self.target], head.logits(features)
 
     def _gradients(self, scores: Tensor, activations: Tensor) -> Tensor:

@@ -51,6 +51,72 @@ def test_values_of_a_wrong_kind_are_named(refused, option, message):
     assert message in refused("check", CONFIG, "--cfg-options", option)
 
 
+@pytest.fixture
+def child(tmp_path):
+    """A function that writes a config that changes parts of the demo's; its path."""
+
+    def write(**parts):
+        lines = [f"_base_ = [{str(bundled_configs()[CONFIG])!r}]"]
+        lines += [f"{key} = {value!r}" for key, value in parts.items()]
+        path = tmp_path / "child.py"
+        path.write_text("\n".join(lines))
+        return path
+
+    return write
+
+
+def test_the_optimizers_groups_are_shown(wsoltool, child):
+    outcome = wsoltool(
+        "check",
+        child(model={"frozen": "stage1"}, optim_wrapper={"paramwise_cfg": {"norm_decay_mult": 0}}),
+    )
+    assert outcome.code == 0, outcome
+    assert outcome.out.splitlines()[1:] == [
+        "optimizer: AdamW",
+        "group   tensors  parameters    lr  weight decay",
+        "others        5      39,658  0.01          0.01",
+        "norms         6         256  0.01             0",
+        "frozen        3         464",
+    ]
+
+
+def test_the_manuals_groups_are_those_of_its_config(wsoltool, readme, tmp_path):
+    section = readme.partition("## Optimise")[2].partition("## Extend")[0]
+    _, config, _, table, _ = section.split("```")
+    base = bundled_configs()["cam/cam_resnet50_cub.py"]
+    text = config.removeprefix("python").replace("wrapper = dict(", "wrapper = dict(_delete_=True,")
+    (tmp_path / "child.py").write_text(f"_base_ = [{str(base)!r}]\n{text}")
+    outcome = wsoltool("check", tmp_path / "child.py")
+    assert outcome.out.partition("\n")[2] == table.lstrip("\n")
+
+
+@pytest.mark.parametrize(
+    ("parts", "message"),
+    [
+        ({"train_dataloader": {"batch_size": 1}}, "a batch of one image"),
+        ({"optim_wrapper": {"optimizer": {"lr": -1}}}, "Invalid learning rate"),
+        ({"model": {"frozen": "stag1"}}, "did you mean 'stage1'?"),
+        ({"model": {"frozen": 3}}, "frozen is 3"),
+        (
+            {"optim_wrapper": {"paramwise_cfg": {"norm_decay": 0}}},
+            "did you mean 'norm_decay_mult'?",
+        ),
+        (
+            {"optim_wrapper": {"paramwise_cfg": {"custom_keys": {"haed": {}}}}},
+            "did you mean 'head'?",
+        ),
+        ({"model": {"compile": {"mode": "fast"}}}, "Unrecognized mode=fast"),
+    ],
+)
+def test_what_does_not_fit_the_model_is_told(refused, child, parts, message):
+    assert message in refused("check", child(**parts))
+
+
+def test_one_image_with_kept_norms_is_sound(wsoltool):
+    options = ("train_dataloader.batch_size=1", "model.norm_eval=True")
+    assert wsoltool("check", CONFIG, "--cfg-options", *options).code == 0
+
+
 def paths(node, prefix=()):
     items = node.items() if isinstance(node, dict) else enumerate(node)
     for key, value in items:
@@ -67,6 +133,12 @@ def complete():
         "inserts": [{"at": "stage1", "module": {"type": "BatchNorm"}}],
         "batch_augmentations": [{"type": "has.HideAndSeek", "grid_size": 4}],
         "preprocessor": {"channels_last": True},
+    }
+    tree["model"] |= {"frozen": "stage1", "norm_eval": True, "compile": {"mode": "default"}}
+    tree["optim_wrapper"]["paramwise_cfg"] = {
+        "custom_keys": {"head": {"lr_mult": 10}},
+        "norm_decay_mult": 0,
+        "bypass_duplicate": False,
     }
     tree |= {"custom_hooks": [{"type": "mmengine.EMAHook"}]}
     tree["metrics"] = [{"type": "DetectionMetric", "ious": (0.5,), "ap": "11point"}]

@@ -55,14 +55,18 @@ def figures(folder, name):
 
 
 @pytest.mark.slow
-def test_two_processes_take_the_step_of_one_on_the_whole_batch(tmp_path):
-    run("step", tmp_path, 1)
-    run("step", tmp_path, 2)
-    alone = torch.load(tmp_path / "step-0-of-1.pth")
-    first, second = (torch.load(tmp_path / f"step-{rank}-of-2.pth") for rank in (0, 1))
+@pytest.mark.parametrize("task", ["step", "inserts"])
+def test_two_processes_take_the_steps_of_one_on_the_whole_batch(tmp_path, task):
+    run(task, tmp_path, 1)
+    run(task, tmp_path, 2)
+    alone = torch.load(tmp_path / f"{task}-0-of-1.pth")
+    first, second = (torch.load(tmp_path / f"{task}-{rank}-of-2.pth") for rank in (0, 1))
     assert equal(first, second)
     for name, value in alone.items():
         torch.testing.assert_close(first[name], value, rtol=1e-4, atol=1e-6)
+    if task == "inserts":
+        factor = alone["inserts.stage1.factor"]
+        assert not factor.equal(torch.ones_like(factor)), "an insert at a frozen step did not train"
 
 
 @pytest.mark.slow

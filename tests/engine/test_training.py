@@ -11,6 +11,8 @@ from wsoltool.engine.checkpoints import latest_checkpoint, read_checkpoint
 from wsoltool.engine.training import train, training_runner
 from wsoltool.errors import CheckpointError, ConfigError, DataError, WorkDirError
 
+HEAD_FASTER = {"custom_keys": {"head": {"lr_mult": 2}}, "norm_decay_mult": 0}
+
 
 def weights(path):
     return read_checkpoint(path)["state_dict"]
@@ -75,8 +77,10 @@ def test_same_seed_same_weights_other_seed_other_weights(tiny_config, tmp_path):
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_resumed_run_equals_an_uninterrupted_one(tiny_config, tmp_path, workers):
-    # Augmentation in the workers, erasing in the main process, and a schedule.
+    # Augmentation in the workers, erasing in the main process, a schedule, several groups.
     options = {
+        "optim_wrapper__paramwise_cfg": HEAD_FASTER,
+        "model__frozen": "stage1",
         "train_cfg__max_epochs": 3,
         "train_cfg__val_interval": 0,
         "train_dataloader__num_workers": workers,
@@ -132,6 +136,14 @@ def test_load_from_starts_with_those_weights(tiny_config, tmp_path):
 def test_resume_without_a_checkpoint_is_refused(tiny_config, tmp_path):
     with pytest.raises(CheckpointError, match="nothing to resume"):
         train(tiny_config(), tmp_path, resume=True)
+
+
+def test_resume_with_other_parameter_groups_is_refused(tiny_config, tmp_path):
+    train(tiny_config(), tmp_path)
+    for change in ({"model__frozen": "stage1"}, {"optim_wrapper__paramwise_cfg": HEAD_FASTER}):
+        with pytest.raises(CheckpointError, match="parameter groups are others") as caught:
+            train(tiny_config(**change), tmp_path, resume=True)
+        assert "load_from" in caught.value.hint
 
 
 def test_latest_checkpoint_lies_in_the_folder_that_is_asked(tmp_path):

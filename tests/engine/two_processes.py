@@ -1,6 +1,6 @@
 """What the processes of test_distributed.py do; run by torchrun, or alone as the reference.
 
-``two_processes.py step|train|test FOLDER``
+``two_processes.py step|inserts|train|test FOLDER``
 """
 
 from __future__ import annotations
@@ -10,20 +10,24 @@ import os
 import sys
 import warnings
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.model import MMDistributedDataParallel
-from mmengine.optim import OptimWrapper
-from torch import distributed, nn
+from torch import Tensor, distributed, nn
 
 from wsoltool.config import load_config, plain
 from wsoltool.engine.distributed import join_group, wrapper_settings
+from wsoltool.engine.optimization import GroupingConstructor
 from wsoltool.engine.scoring import Scoring, score_checkpoint
 from wsoltool.engine.training import training_runner
 from wsoltool.evaluation.further_table import figure_rows
 from wsoltool.evaluation.table import report
 from wsoltool.models.builder import build_localizer
+from wsoltool.models.contracts import Eraser, Recalibration
+from wsoltool.models.insertion import Inserts
+from wsoltool.models.localizer import Localizer
 from wsoltool.structures import Sample, Samples
 
 LAUNCHER = "pytorch" if "RANK" in os.environ else "none"
@@ -59,25 +63,60 @@ SEVERAL = {
 }
 #: Sizes of the test set and its batches. A map's last bits may depend on what it is batched with.
 CASES = ((10, 1), (11, 1), (1, 1), (11, 2))
+SGD = {"type": "SGD", "lr": 0.5, "momentum": 0.9}
 SINGLE = "cam_small_creatures"
 
 
+class Scale(Recalibration):
+    """A factor for each channel."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.factor = nn.Parameter(torch.ones(channels, 1, 1))
+
+    def forward(self, features: Tensor) -> Tensor:
+        return features * self.factor
+
+
+class HideLabelled(Eraser):
+    """Halves the features of images whose label is 1."""
+
+    def erase(self, features: Tensor, samples: Samples) -> Tensor:
+        return features * (1 - 0.5 * (samples.labels == 1)).view(-1, 1, 1, 1)
+
+
 def step(folder: Path) -> None:
-    """One step of SGD on eight images, each rank on its share of them."""
+    """Two steps of SGD on eight images, each rank on its share of them."""
+    take_steps(tiny_localizer(), folder / f"step-{get_rank()}-of-{get_world_size()}.pth")
+
+
+def inserts(folder: Path) -> None:
+    """The same with inserts, at a frozen step and behind it, and with the backbone compiled."""
+    model = tiny_localizer(frozen="stage1", norm_eval=True, compile={"backend": "aot_eager"})
+    entries = [
+        ("stage1", lambda channels, _: Scale(channels)),
+        ("conv2", lambda *_: HideLabelled()),
+    ]
+    model.inserts = Inserts(model.backbone, entries)
+    take_steps(model, folder / f"inserts-{get_rank()}-of-{get_world_size()}.pth")
+
+
+def tiny_localizer(**settings: Any) -> Localizer:
     torch.manual_seed(0)
-    model = build_localizer(
-        {
-            "backbone": {"type": "SmallNet", "channels": (4, 6)},
-            "head": {"type": "cam.CAMHead", "num_classes": 3},
-        }
-    )
+    backbone = {"type": "SmallNet", "channels": (4, 6)}
+    head = {"type": "cam.CAMHead", "num_classes": 3}
+    model = build_localizer({"backbone": backbone, "head": head, **settings})
     for name in ("bn1", "bn2"):
         # Statistics of half a batch are not those of the whole one.
         setattr(model.backbone.layers, name, nn.Identity())
+    return model
+
+
+def take_steps(model: Localizer, path: Path) -> None:
     images = torch.randint(256, (8, 16, 16, 3), dtype=torch.uint8)
     items = [Sample(str(i), i % 3, (16, 16), (0.0, 0.0, 16.0, 16.0)) for i in range(8)]
     own = list(range(get_rank(), 8, get_world_size()))
-    optimizer = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.5, momentum=0.9))
+    optimizer = GroupingConstructor({"optimizer": SGD}, {"bias_lr_mult": 2.0})(model)
     wrapped = model
     if LAUNCHER == "pytorch":
         settings = wrapper_settings()
@@ -86,7 +125,7 @@ def step(folder: Path) -> None:
     for _ in range(2):
         batch = {"inputs": images[own], "samples": Samples.of([items[i] for i in own])}
         wrapped.train_step(batch, optimizer)
-    torch.save(model.state_dict(), folder / f"step-{get_rank()}-of-{get_world_size()}.pth")
+    torch.save(model.state_dict(), path)
 
 
 def train(folder: Path) -> None:

@@ -184,10 +184,37 @@ def test_entries_that_are_no_insert_are_refused(entry):
         ({"preprocessor": {"std": (0, 1, 1)}}, "model.preprocessor"),
         ({"preprocessor": {"means": (0, 1, 1)}}, "model.preprocessor.means"),
         ({"preprocessor": {"batch_augmentations": []}}, "model.preprocessor"),
+        ({"frozen": "stage9"}, "model.frozen"),
+        ({"frozen": 2}, "model.frozen"),
+        ({"norm_eval": 1}, "model.norm_eval"),
+        ({"compile": {"mod": "default"}}, "model.compile.mod"),
     ],
 )
 def test_parts_that_cannot_be_built_name_their_config_path(model, at):
     assert refused(**model).at == at
+
+
+def test_frozen_norm_eval_and_compile_reach_the_backbone():
+    model = built()
+    assert model.backbone.frozen is None
+    assert not model.backbone.norm_eval
+    assert model.backbone._compiled_call_impl is None
+    model = built(frozen="stage2", norm_eval=True, compile={"backend": "eager"})
+    assert model.backbone.frozen == "relu2"
+    assert model.backbone._compiled_call_impl is not None
+    trained = {name for name, p in model.named_parameters() if p.requires_grad}
+    assert {name.rpartition(".")[0] for name in trained} == {
+        "backbone.layers.conv3",
+        "backbone.layers.bn3",
+        "head.classifier",
+    }
+    assert not any(layer.training for layer in (model.backbone.layers.bn3,))
+    assert model.backbone.layers.conv3.training
+
+
+def test_an_unknown_step_to_freeze_has_a_near_name():
+    error = refused(frozen="stag2")
+    assert "did you mean 'stage2'?" in str(error)
 
 
 def test_built_parts_pass_through():

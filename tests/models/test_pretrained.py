@@ -1,15 +1,12 @@
 from __future__ import annotations
 
+import hashlib
 import logging
-import os
-import pickle
 from collections import OrderedDict
 from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torchvision.models import ResNet18_Weights, VGG16_Weights
@@ -18,7 +15,7 @@ from wsoltool.errors import CheckpointError, ConfigError
 from wsoltool.models.backbones.resnet import ResNet18
 from wsoltool.models.backbones.small import SmallNet
 from wsoltool.models.backbones.vgg import VGG16
-from wsoltool.models.pretrained import apply_pretrained, fit_state_dict, read_state_dict
+from wsoltool.models.pretrained import apply_pretrained, fit_state_dict
 
 
 class Small(nn.Module):
@@ -171,76 +168,8 @@ def test_missing_file_names_the_data_home(net: Small, data: Path) -> None:
         apply_pretrained(net, {"file": "sub/x.pth"})
     assert str(data / "sub" / "x.pth") in str(error.value)
     assert f"start at {data} " in str(error.value)
-    with pytest.raises(CheckpointError):
-        read_state_dict(data)  # a folder
-
-
-@pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
-@pytest.mark.parametrize("damage", ["empty", "short", "noise"])
-def test_damaged_file(state: dict[str, Tensor], data: Path, suffix: str, damage: str) -> None:
-    path = data / f"x{suffix}"
-    save_file(state, path) if suffix == ".safetensors" else torch.save(state, path)
-    whole = path.read_bytes()
-    path.write_bytes(
-        {"empty": b"", "short": whole[: len(whole) // 2], "noise": b"\x93" * 99}[damage]
-    )
-    with pytest.raises(CheckpointError, match="cannot be read") as error:
-        read_state_dict(path)
-    assert str(path) in str(error.value)
-
-
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(content=st.binary(max_size=200), suffix=st.sampled_from([".pth", ".safetensors"]))
-def test_any_bytes_give_a_checkpoint_error(data: Path, content: bytes, suffix: str) -> None:
-    path = data / f"noise{suffix}"
-    path.write_bytes(content)
-    with pytest.raises(CheckpointError):
-        read_state_dict(path)
-
-
-class Bomb:
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def __reduce__(self) -> tuple:
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.mark.parametrize("form", ["zip", "legacy", "bare pickle"])
-def test_malicious_pickle_is_refused_unexecuted(data: Path, form: str) -> None:
-    path, trace = data / "x.pth", data / "executed"
-    content = {"w": torch.zeros(1), "bomb": Bomb(trace)}
-    if form == "bare pickle":
-        path.write_bytes(pickle.dumps(content))
-    else:
-        torch.save(content, path, _use_new_zipfile_serialization=form == "zip")
-    with pytest.raises(CheckpointError, match="cannot be read"):
-        read_state_dict(path)
-    assert not trace.exists()
-    torch.load(path, weights_only=False) if form != "bare pickle" else pickle.loads(
-        path.read_bytes()
-    )
-    assert trace.exists()  # it would have
-
-
-def test_the_global_switch_does_not_open_the_door(
-    data: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD", "1")
-    torch.save({"bomb": Bomb(data / "executed")}, data / "x.pth")
-    with pytest.raises(CheckpointError):
-        read_state_dict(data / "x.pth")
-    assert not (data / "executed").exists()
-
-
-@pytest.mark.parametrize(
-    "content", [{"epoch": 1, "w": torch.zeros(1)}, [torch.zeros(1)], torch.zeros(1), {}]
-)
-def test_files_that_are_no_state_dict(data: Path, content: object) -> None:
-    torch.save(content, data / "x.pth")
-    with pytest.raises(CheckpointError, match="the file holds") as error:
-        read_state_dict(data / "x.pth")
-    assert "tensors by name" in str(error.value)
+    with pytest.raises(CheckpointError, match="no such weights file"):
+        apply_pretrained(net, {"file": str(data)})  # a folder
 
 
 @pytest.mark.parametrize(
@@ -249,6 +178,10 @@ def test_files_that_are_no_state_dict(data: Path, content: object) -> None:
         {},
         {"file": 3},
         {"fil": "x.pth"},
+        {"file": "x.pth", "url": "https://a.b/x.pth"},
+        {"file": "x.pth", "sha256": "0" * 64},
+        {"url": 3},
+        {"url": "https://a.b/x.pth", "ignore": "fc.*"},
         {"file": "x.pth", "key_map": ["a", "b"]},
         {"file": "x.pth", "key_map": {"a.": None}},
         {"file": "x.pth", "ignore": "fc.*"},
@@ -274,6 +207,39 @@ def test_unknown_published_name(net: Small) -> None:
     with pytest.raises(ConfigError, match=r"weights\.pth") as error:
         ResNet18(pretrained="weights.pth")
     assert "dict(file=" in str(error.value)
+
+
+def test_weights_behind_a_url(net: Small, state: dict[str, Tensor], hub: Path, data: Path) -> None:
+    state = counted(state)
+    renamed = {f"net.{name}": tensor for name, tensor in state.items()}
+    save_file({**renamed, "fc.bias": torch.zeros(2)}, data / "x.safetensors")
+    url = (data / "x.safetensors").as_uri()
+    sha256 = hashlib.sha256((data / "x.safetensors").read_bytes()).hexdigest()
+    spec = {"url": url, "sha256": sha256, "key_map": {"net.": ""}, "ignore": ["fc.*"]}
+    apply_pretrained(net, spec)
+    assert equal(net, state)
+    assert [path.name for path in hub.rglob("*.*")] == ["x.safetensors"]
+    with pytest.raises(CheckpointError, match="do not fit Small") as error:
+        apply_pretrained(net, {"url": url})
+    assert error.value.at == url
+
+
+@pytest.mark.parametrize(
+    ("spec", "what"),
+    [
+        ({"url": "weights.pth"}, "url='weights.pth'"),
+        ({"url": "s3://bucket/x.pth"}, "url="),
+        ({"url": "https://a.b/"}, "url="),
+        ({"url": "https://a.b/.."}, "url="),
+        ({"url": "https://a.b/x.pth", "sha256": "12ab"}, "sha256='12ab'"),
+    ],
+)
+def test_addresses_and_hashes_are_checked_before_the_network(
+    net: Small, spec: dict, what: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+    with pytest.raises(ConfigError, match=what):
+        apply_pretrained(net, spec)
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ import argparse
 def run(arguments: argparse.Namespace) -> None:
     from wsoltool.commands.options import config_of
     from wsoltool.config import plain
+    from wsoltool.engine.dataloaders import check_batch_size
+    from wsoltool.engine.optimization import optimizer_lines
     from wsoltool.models.builder import build_localizer, without_pretrained
     from wsoltool.preflight import check
 
@@ -15,5 +17,11 @@ def run(arguments: argparse.Namespace) -> None:
     check(config)
     # Weights are left out: a check needs neither network nor files.
     localizer = build_localizer(without_pretrained(plain(config.model)))
+    lines = []
+    if "optim_wrapper" in config:
+        lines = optimizer_lines(localizer, plain(config.optim_wrapper))
+    if "train_dataloader" in config:
+        check_batch_size(localizer, plain(config.train_dataloader))
     count = sum(parameter.numel() for parameter in localizer.parameters())
     print(f"{config.filename}: no problems, {count / 1e6:.2f} M parameters")
+    print(*lines, sep="\n", end="\n" * bool(lines))

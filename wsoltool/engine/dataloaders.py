@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from mmengine.dataset import DefaultSampler
+from torch import nn
 from torch.utils.data import DataLoader
 
 from wsoltool.config import plain
@@ -14,10 +15,12 @@ from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.collate import collate
 from wsoltool.engine.workers import FaithfulDataLoader
 from wsoltool.errors import ConfigError
+from wsoltool.models.batch_statistics import one_image_problem
 from wsoltool.paths import data_path
 from wsoltool.plugin.manager import build
 
 LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+DEFAULT_BATCH_SIZE = 32
 
 
 def build_dataset(config: Mapping[str, Any], loader: str) -> LocalizationDataset:
@@ -49,7 +52,7 @@ def build_dataloader(
     Raises:
         ConfigError: There are too few images for a batch, where all must be full.
     """
-    batch_size = settings.get("batch_size", 32)
+    batch_size = settings.get("batch_size", DEFAULT_BATCH_SIZE)
     workers = settings.get("num_workers", 2)
     full_batches = training and len(dataset) >= batch_size
     loader = FaithfulDataLoader(
@@ -71,3 +74,21 @@ def build_dataloader(
             hint="make batch_size smaller, or leave out drop_last",
         )
     return loader
+
+
+def check_batch_size(model: nn.Module, settings: Mapping[str, Any]) -> None:
+    """Refuse batches of one image for a model, in training mode, that needs batch statistics."""
+    if settings.get("batch_size", DEFAULT_BATCH_SIZE) == 1 and (
+        problem := one_image_problem(model)
+    ):
+        raise problem
+
+
+def check_last_batch(model: nn.Module, loader: DataLoader) -> None:
+    """Refuse a single image at the end of an epoch as :func:`check_batch_size` does."""
+    sampler = loader.sampler
+    assert isinstance(sampler, DefaultSampler)
+    assert loader.batch_size is not None
+    left = len(sampler) % loader.batch_size
+    if left == 1 and not loader.drop_last and (problem := one_image_problem(model)):
+        raise problem

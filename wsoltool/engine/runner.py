@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,8 +26,8 @@ from wsoltool.engine.hooks import (
     ProgressHook,
     SyncStatisticsHook,
 )
-from wsoltool.engine.optimization import Bfloat16OptimWrapper
-from wsoltool.errors import ConfigError
+from wsoltool.engine.optimization import Bfloat16OptimWrapper, as_config_error, with_constructor
+from wsoltool.errors import CheckpointError, ConfigError, WsolError
 from wsoltool.paths import writable_folder
 from wsoltool.plugin.manager import build
 
@@ -56,6 +56,19 @@ class QuietRunner(Runner):
         with self._progress_closed():
             return super().test()
 
+    def resume(self, filename: str, *args: Any, **kwargs: Any) -> None:
+        try:
+            super().resume(filename, *args, **kwargs)
+        except ValueError as error:
+            if isinstance(error, WsolError) or "parameter group" not in str(error):
+                raise
+            raise CheckpointError(
+                f"the optimizer's parameter groups are others: {error}",
+                at=filename,
+                expected="the model.frozen and optim_wrapper.paramwise_cfg that the run began with",
+                hint="load_from=<checkpoint> starts anew from its weights",
+            ) from error
+
     @contextmanager
     def _progress_closed(self) -> Iterator[None]:
         # A bar that an error leaves behind would hide the terminal's cursor.
@@ -67,21 +80,14 @@ class QuietRunner(Runner):
                     hook.close()
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
-        with _as_config_error("optim_wrapper"):
+        with as_config_error("optim_wrapper"):
+            if isinstance(optim_wrapper, Mapping):
+                optim_wrapper = with_constructor(optim_wrapper)
             return super().build_optim_wrapper(optim_wrapper)
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
-        with _as_config_error("param_scheduler"):
+        with as_config_error("param_scheduler"):
             return super().build_param_scheduler(scheduler)
-
-
-@contextmanager
-def _as_config_error(at: str) -> Iterator[None]:
-    """torch and mmengine check the values only when they build these."""
-    try:
-        yield
-    except (TypeError, ValueError, AssertionError, KeyError) as error:
-        raise ConfigError(f"{at} cannot be built: {error}", at=at) from error
 
 
 def _concerns_people(record: logging.LogRecord) -> bool:

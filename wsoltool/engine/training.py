@@ -13,9 +13,15 @@ from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import check_classes, check_disjoint
 from wsoltool.engine.checkpoints import latest_checkpoint, load_weights, read_checkpoint
-from wsoltool.engine.dataloaders import build_dataloader, build_dataset
+from wsoltool.engine.dataloaders import (
+    build_dataloader,
+    build_dataset,
+    check_batch_size,
+    check_last_batch,
+)
 from wsoltool.engine.distributed import join_group
 from wsoltool.engine.metrics import build_training_metrics, prepare_scoring
+from wsoltool.engine.optimization import optimizer_lines
 from wsoltool.engine.runner import (
     QuietRunner,
     build_runner,
@@ -81,20 +87,24 @@ def training_runner(
     work_dir.mkdir(parents=True, exist_ok=True)
     seed = seed_everything(config)
     parts: dict[str, Any] = {}
-    train_set = build_dataset(config, "train_dataloader")
+    model = build_localizer(plain(config.model))
+    optimizer = plain(config.optim_wrapper)
     settings = plain(config.train_dataloader)
+    # What the model alone shows to be wrong is told before the data are looked for.
+    optimizer_lines(model, optimizer)
+    check_batch_size(model, settings)
+    train_set = build_dataset(config, "train_dataloader")
     parts["train_dataloader"] = build_dataloader(train_set, settings, training=True, seed=seed)
+    check_last_batch(model, parts["train_dataloader"])
     val_interval = config.train_cfg.get("val_interval", 1)
     parts["train_cfg"] = {
         "by_epoch": True,
         "max_epochs": config.train_cfg.get("max_epochs"),
         "val_interval": val_interval or 1,
     }
-    model = build_localizer(plain(config.model))
     if "val_dataloader" in config and val_interval:
         parts |= _validation(config, train_set, model, seed)
     check_class_count(model.head.num_classes, train_set, "train_dataloader")
-    optimizer = plain(config.optim_wrapper)
     parts["optim_wrapper"] = use_amp(optimizer) if amp else optimizer
     parts["param_scheduler"] = plain(config.get("param_scheduler", [])) or None
     parts |= _start(config, work_dir, resume, model)

@@ -9,6 +9,7 @@ from typing import Any
 from torch import nn
 
 from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.models.compilation import compile_backbone, compile_options, replays
 from wsoltool.models.contracts import Backbone, BatchAugmentation
 from wsoltool.models.insertion import Build, Inserts
 from wsoltool.models.localizer import Localizer
@@ -24,6 +25,9 @@ MODEL_DEFAULTS: dict[str, Any] = {
     "fusion": {"type": "SingleView"},
     "boxes": {"type": "ThresholdBoxes"},
     "preprocessor": {},
+    "frozen": None,
+    "norm_eval": False,
+    "compile": False,
 }
 MODEL_KEYS = ("type", "backbone", "head", *MODEL_DEFAULTS)
 
@@ -31,19 +35,25 @@ MODEL_KEYS = ("type", "backbone", "head", *MODEL_DEFAULTS)
 def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
     """Build every part, inject channel counts, and put them together.
 
+    ``frozen`` (a step of the backbone) and ``norm_eval`` are those of
+    :class:`~wsoltool.models.backbones.base.Backbone`, ``compile`` is handed to
+    :func:`~wsoltool.models.compilation.compile_backbone`.
+
     Raises:
         WsolError: With the config path of the part that cannot be built.
     """
     check_model_keys(model, at)
+    check_training_keys(model, at)
     config = {**MODEL_DEFAULTS, **model}
     backbone = build("backbone", config["backbone"], f"{at}.backbone")
+    _set_training(backbone, config["frozen"], config["norm_eval"], f"{at}.frozen")
     head = build("CAM head", config["head"], f"{at}.head", channels=backbone.channels())
     map_source = config["map_source"]
     augmentations = [
         build("batch augmentation", entry, f"{at}.batch_augmentations[{i}]")
         for i, entry in enumerate(config["batch_augmentations"] or ())
     ]
-    return Localizer(
+    localizer = Localizer(
         backbone=backbone,
         head=head,
         fusion=build("fusion", config["fusion"], f"{at}.fusion"),
@@ -54,6 +64,8 @@ def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
         inserts=_inserts(backbone, config["inserts"], f"{at}.inserts"),
         map_source=map_source and build("map source", map_source, f"{at}.map_source"),
     )
+    _compile(localizer, config["compile"], f"{at}.compile")
+    return localizer
 
 
 def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,6 +89,42 @@ def check_model_keys(model: Mapping[str, Any], at: str) -> None:
     for key in ("backbone", "head"):
         if key not in model:
             raise ConfigError(f"{at} has no {key}", at=f"{at}.{key}", expected="dict(type=...)")
+
+
+def check_training_keys(model: Mapping[str, Any], at: str) -> None:
+    """Refuse values of ``frozen``, ``norm_eval`` and ``compile`` that no backbone takes."""
+    frozen, norm_eval = model.get("frozen"), model.get("norm_eval", False)
+    if frozen is not None and not isinstance(frozen, str):
+        expected = "the last step to freeze, such as 'stage2'; or None"
+        raise ConfigError(f"frozen is {frozen!r}", at=f"{at}.frozen", expected=expected)
+    if not isinstance(norm_eval, bool):
+        what = f"norm_eval is {norm_eval!r}"
+        raise ConfigError(what, at=f"{at}.norm_eval", expected="True or False")
+    compile_options(model.get("compile"), f"{at}.compile")
+
+
+def _set_training(backbone: Backbone, frozen: str | None, norm_eval: bool, at: str) -> None:
+    backbone.norm_eval = norm_eval
+    if frozen is not None:
+        try:
+            backbone.freeze(frozen)
+        except ConfigError as error:
+            raise error.located(at) from error
+    backbone.train(backbone.training)
+
+
+def _compile(localizer: Localizer, value: Any, at: str) -> None:
+    options = compile_options(value, at)
+    if options is None:
+        return
+    if replays(options) and len(localizer.fusion.views()) > 1:
+        raise ConfigError(
+            "CUDA graphs overwrite the features of one view by those of the next",
+            at=at,
+            expected=f"a fusion of one view, where {type(localizer.fusion).__name__} has more",
+            hint="compile=dict(mode='max-autotune-no-cudagraphs')",
+        )
+    compile_backbone(localizer.backbone, options, at)
 
 
 def _preprocessor(

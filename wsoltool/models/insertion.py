@@ -50,6 +50,10 @@ class Inserts(nn.ModuleDict):
         super().__init__()
         self.points: dict[str, str] = {}
         self.current_samples: Samples | None = None
+        # Where each insert's hook is, as the backbone names its modules; in a tuple, the backbone
+        # is no submodule of its inserts.
+        self._hooked: dict[str, str] = {}
+        self._backbone = (backbone,)
         for pattern, build in entries:
             for point in backbone.resolve_points(pattern):
                 insert = build(*backbone.insert_points[point])
@@ -64,17 +68,26 @@ class Inserts(nn.ModuleDict):
     def attach(self, backbone: Backbone) -> None:
         """Hook the inserts onto ``backbone`` where they are not yet.
 
-        Only needed again where modules of the backbone were replaced since (by
-        ``convert_sync_batchnorm``, for example).
+        Modules that were replaced since (by ``convert_sync_batchnorm``, for example) have lost
+        their hooks; :meth:`samples` finds that out and calls this again.
         """
+        names = {id(module): name for name, module in backbone.named_modules()}
+        self._backbone = (backbone,)
         for key, point in self.points.items():
             module = backbone.module_at(point)
-            if not any(_is_hook_of(hook, self, key) for hook in module._forward_hooks.values()):
+            self._hooked[key] = names[id(module)]
+            if not self._acts_on(module, key):
                 module.register_forward_hook(_InsertHook(self, key))
+
+    def _acts_on(self, module: nn.Module, key: str) -> bool:
+        return any(_is_hook_of(hook, self, key) for hook in module._forward_hooks.values())
 
     @contextmanager
     def samples(self, samples: Samples | None) -> Iterator[None]:
         """Within the block, erasers see these samples: those of the images in the backbone."""
+        (backbone,) = self._backbone
+        if not all(self._acts_on(backbone.get_submodule(n), k) for k, n in self._hooked.items()):
+            self.attach(backbone)
         before = self.current_samples
         self.current_samples = samples
         try:

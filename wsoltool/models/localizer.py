@@ -13,6 +13,7 @@ from mmengine.model import BaseModel
 from torch import Tensor
 
 from wsoltool.errors import ConfigError
+from wsoltool.models.batch_statistics import one_image_problem
 from wsoltool.models.contracts import Backbone, BoxExtractor, CAMHead, Fusion, MapSource
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.prediction import Prediction, to_cpu
@@ -124,8 +125,13 @@ class Localizer(BaseModel):
             samples: Their :class:`Samples`; ``tensor`` needs none.
             mode: ``loss`` answers a dict of scalars, ``predict`` the predictions, ``tensor`` the
                 logits ``(B, K)``.
+
+        Raises:
+            ConfigError: ``loss`` of one image, where BatchNorms take their statistics from it.
         """
         if mode == "loss":
+            if len(inputs) == 1 and (problem := one_image_problem(self)):
+                raise problem
             # The head may run later layers again: their erasers need the samples too.
             with self._shown_to_inserts(samples):
                 return self.head.loss(self.backbone(inputs), samples)

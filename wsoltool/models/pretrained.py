@@ -10,24 +10,29 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
 from wsoltool.errors import CheckpointError, ConfigError, did_you_mean
-from wsoltool.paths import data_home, data_path
+from wsoltool.models.weight_files import (
+    StateDict,
+    check_source,
+    fetch_state_dict,
+    first_line,
+    read_state_dict,
+)
+from wsoltool.paths import data_path
 
 if TYPE_CHECKING:
     from wsoltool.models.contracts import Backbone
 
 Pretrained = bool | str | Mapping[str, Any]
-StateDict = dict[str, Tensor]
 ShapeHint = Callable[[StateDict], str | None]
 
 logger = logging.getLogger(__name__)
 
-_OPTIONS = ("file", "key_map", "ignore")
-_WRAPPERS = ("state_dict", "model")
+_OPTIONS = ("file", "url", "sha256", "key_map", "ignore")
+_SOURCES = ("file", "url")
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,8 @@ def apply_pretrained(
             ``'IMAGENET1K_V1'``; or ``dict(file=..., key_map={'old prefix': 'new prefix'},
             ignore=('fc.*',))``, the last two optional. ``file`` is ``.safetensors`` or a torch
             file, below the data home if relative; a torch file may hold its tensors under
-            ``state_dict`` or ``model``.
+            ``state_dict`` or ``model``. Or ``dict(url=..., sha256=..., ...)`` instead: such a
+            file, see :func:`~wsoltool.models.weight_files.fetch_state_dict`.
         published: torchvision's weights of this network, if there are any.
         classifier: Patterns of names in a file that the backbone has no use for.
         new: Patterns of names in ``module`` that a file need not have.
@@ -73,15 +79,14 @@ def apply_pretrained(
 
     Raises:
         ConfigError: ``spec`` is none of these.
-        CheckpointError: The file is missing, damaged or not plain tensors; or a tensor is
-            unexpected, missing or of another shape, all of them listed.
+        CheckpointError: The file is missing, damaged, not to be had or not plain tensors; or a
+            tensor is unexpected, missing or of another shape, all of them listed.
     """
     if spec is False or spec is None:
         return
     if isinstance(spec, Mapping):
         options = _file_options(spec)
-        source = data_path(options.pop("file"))
-        state = read_state_dict(source)
+        source, state = _given_weights(spec)
     else:
         weights = _published_weights(module, spec, published)
         options, source, state = {}, weights.url, _download(weights)
@@ -137,68 +142,39 @@ def fit_state_dict(
     return Fit(loaded, tuple(ignored), (*shapes, *unexpected, *missing), bool(shapes))
 
 
-def read_state_dict(path: Path) -> StateDict:
-    """The tensors of a ``.safetensors`` or torch file, on the CPU; no code in it is run.
-
-    Raises:
-        CheckpointError: Missing, damaged, or holding anything but tensors by name.
-    """
-    if not path.is_file():
-        raise CheckpointError(
-            "no such weights file",
-            at=str(path),
-            hint=f"relative paths start at {data_home()} (environment variable WSOLTOOL_DATA)",
-        )
-    # A damaged file can fail anywhere in the readers, with any exception.
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:
-        raise CheckpointError(
-            f"weights file cannot be read: {type(error).__name__}: {_first_line(error)}",
-            at=str(path),
-            expected="a whole file of plain tensors",
-            hint="fetch it again; files with pickled objects are refused: they can run code",
-        ) from error
-    return _tensors_of(content, path)
-
-
-def _tensors_of(content: object, path: Path) -> StateDict:
-    while isinstance(content, Mapping):
-        inner = [content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)]
-        if not inner:
-            break
-        content = inner[0]
-    if not isinstance(content, Mapping) or not content:
-        what = f"the file holds no state dict but {type(content).__name__}"
-        raise CheckpointError(what, at=str(path), expected="tensors by name")
-    others = [str(name) for name, value in content.items() if not isinstance(value, Tensor)]
-    if others:
-        raise CheckpointError(
-            "the file holds more than tensors: " + ", ".join(others[:10]),
-            at=str(path),
-            expected="tensors by name, at the top or under " + " or ".join(_WRAPPERS),
-        )
-    return dict(content)
+def _given_weights(spec: Mapping[str, Any]) -> tuple[str | Path, StateDict]:
+    """Where the weights come from, and the weights."""
+    if "url" in spec:
+        return spec["url"], fetch_state_dict(spec["url"], spec.get("sha256"))
+    path = data_path(spec["file"])
+    return path, read_state_dict(path)
 
 
 def _file_options(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """``key_map`` and ``ignore`` of a spec that is sound."""
     unknown = [str(key) for key in spec if key not in _OPTIONS]
+    sources = [key for key in _SOURCES if key in spec]
     key_map, ignore = spec.get("key_map", {}), spec.get("ignore", ())
     if unknown:
         what = f"pretrained has no option {unknown[0]!r}"
-    elif not isinstance(spec.get("file"), str | Path):
-        what = "pretrained names no file"
+    elif len(sources) != 1:
+        what = f"pretrained names {'both a file and a url' if sources else 'no file and no url'}"
+    elif not isinstance(spec[sources[0]], str | Path):
+        what = f"pretrained: {sources[0]}={spec[sources[0]]!r}"
+    elif "sha256" in spec and "file" in spec:
+        what = "pretrained: sha256 is of a url, here is a file"
     elif not isinstance(key_map, Mapping) or not _all_text([*key_map, *key_map.values()]):
         what = f"pretrained: key_map={key_map!r}"
     elif not isinstance(ignore, list | tuple) or not _all_text(ignore):
         what = f"pretrained: ignore={ignore!r}"
     else:
-        return {"file": spec["file"], "key_map": key_map, "ignore": tuple(ignore)}
+        if "url" in spec:
+            check_source(spec["url"], spec.get("sha256"))
+        return {"key_map": key_map, "ignore": tuple(ignore)}
     raise ConfigError(
         what,
-        expected="dict(file=..., key_map={'old prefix': 'new prefix'}, ignore=('glob', ...))",
+        expected="dict(file=... or url=..., key_map={'old prefix': 'new prefix'}, "
+        "ignore=('glob', ...))",
         hint=did_you_mean(unknown[0], _OPTIONS) if unknown else None,
     )
 
@@ -214,7 +190,7 @@ def _published_weights(
     if published is None:
         raise ConfigError(
             f"torchvision publishes no weights of {network}: pretrained={spec!r}",
-            hint="give a file: pretrained=dict(file='x.safetensors')",
+            hint="give a file: pretrained=dict(file='x.safetensors'), or its url",
         )
     if spec is True:
         return published["DEFAULT"]
@@ -237,7 +213,7 @@ def _download(weights: WeightsEnum) -> StateDict:
     except Exception as error:
         folder = Path(torch.hub.get_dir()) / "checkpoints"
         raise CheckpointError(
-            f"published weights cannot be had: {type(error).__name__}: {_first_line(error)}",
+            f"published weights cannot be had: {type(error).__name__}: {first_line(error)}",
             at=weights.url,
             hint=f"put the file into {folder} yourself (replacing a damaged one), "
             "or give another with pretrained=dict(file=...)",
@@ -267,7 +243,3 @@ def _prefix_hint(module: nn.Module, state: Mapping[str, Tensor]) -> str | None:
     first = next(iter(wanted))
     prefixes = [name.removesuffix(first) for name in state if name.endswith(f".{first}")]
     return f"add key_map={{{min(prefixes, key=len)!r}: ''}}" if prefixes else None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [""])[0]

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsoltool.errors import ConfigError, ShapeError, did_you_mean
 from wsoltool.models.backbones.tracing import PROBE_SIZE, map_shapes, stride_of
@@ -144,6 +145,43 @@ class Backbone(nn.Module, ABC):
             yield
         finally:
             self.wanted = before
+
+    #: Whether BatchNorms keep their running statistics in training, too; their weights still train.
+    norm_eval: bool = False
+    #: The last step that does not train, or None; set by :meth:`freeze`.
+    frozen: str | None = None
+
+    def freeze(self, point: str) -> None:
+        """Stop training at ``point``: this step and those before it stay as they are.
+
+        Their parameters need no gradient, and :meth:`train` leaves them in evaluation mode, so
+        that BatchNorm's statistics do not move and dropout does nothing. Inserts are no part of
+        the backbone: they train at frozen points as well, and gradients still reach them.
+
+        Raises:
+            ConfigError: No step has this name.
+        """
+        self.frozen = self.step_of(point)
+        for module in self._frozen_modules():
+            module.requires_grad_(False)
+        self.train(self.training)
+
+    def train(self, mode: bool = True) -> Backbone:
+        """Set the mode of all modules but the frozen ones and, with ``norm_eval``, the norms."""
+        super().train(mode)
+        for module in self._frozen_modules():
+            module.eval()
+        if self.norm_eval:
+            for module in self.modules():
+                if isinstance(module, _BatchNorm):
+                    module.eval()
+        return self
+
+    def _frozen_modules(self) -> list[nn.Module]:
+        if self.frozen is None:
+            return []
+        modules = [module for _, module in self.steps()]
+        return modules[: self.step_names.index(self.frozen)]
 
     @cached_property
     def step_names(self) -> tuple[str, ...]:
