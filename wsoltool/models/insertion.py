@@ -77,6 +77,7 @@ class Inserts(nn.ModuleDict):
             module = backbone.module_at(point)
             self._hooked[key] = names[id(module)]
             if not self._acts_on(module, key):
+                backbone.keep(point)
                 module.register_forward_hook(_InsertHook(self, key))
 
     def _acts_on(self, module: nn.Module, key: str) -> bool:

@@ -14,11 +14,13 @@ in evaluation mode.
 """
 
 from wsoltool.testing.answers import check_box_extractor, check_fusion
+from wsoltool.testing.backbones import check_backbone
 from wsoltool.testing.heads import check_head, check_loss, check_map_source
 from wsoltool.testing.modules import check_batch_augmentation, check_eraser, check_recalibration
 from wsoltool.testing.samples import random_samples
 
 __all__ = [
+    "check_backbone",
     "check_batch_augmentation",
     "check_box_extractor",
     "check_eraser",
