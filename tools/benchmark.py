@@ -22,6 +22,13 @@ sweep-all, sweep-largest, sweep-tight
 data
     Photos read, resized, cropped and flipped in a second (wall time) by two workers, beside
     torchvision's ImageFolder with the same transforms.
+backbones
+    Images from which a backbone makes features in a second by one core, beside torchvision's own
+    network on the same weights, its classifier removed: a line for each network. Both have to
+    answer the same features. With a GPU it is wall time.
+channels-last, bf16
+    The same backbones with their channels last in memory, or under autocast to bfloat16, beside
+    plain ones: the ratio is the gain on this machine. They have no target.
 
 A *CPU s* is a second for which the thread really had a core. Other jobs on the machine still slow
 it down through shared caches and clocks, by a third in our experience; wall times they change by
@@ -30,10 +37,11 @@ beside the number of cores: where it is the larger one, only the ratios are wort
 ``--quick`` checks in seconds that everything still runs; its figures mean nothing.
 
 ``--json`` writes ``machine`` (what the caption says), ``quick``, and ``measurements``, a list of
-``name``, ``ours``, ``reference``, ``ratio``, ``unit``, ``target`` (text) and ``met``.
+``name``, ``ours``, ``reference``, ``ratio``, ``unit``, ``target`` (text) and ``met``, these two
+null where there is no target. A benchmark with several lines calls each ``NAME PART``.
 
-A new benchmark is a function ``(quick: bool) -> Measurement`` in ``tools/benchmarks``, a line in
-``BENCHMARKS`` below and a paragraph above.
+A new benchmark is a function ``(quick: bool) -> Measurement``, or a list of several, in
+``tools/benchmarks``, a line in ``BENCHMARKS`` below and a paragraph above.
 """
 
 from __future__ import annotations
@@ -48,6 +56,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from benchmarks.backbones import run_backbones, run_bf16, run_channels_last
 from benchmarks.commands import wait_for_help, wait_for_plugins
 from benchmarks.drawing import draw_creatures
 from benchmarks.loading import load_photos
@@ -58,7 +67,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-BENCHMARKS: dict[str, Callable[[bool], Measurement]] = {
+BENCHMARKS: dict[str, Callable[[bool], Measurement | list[Measurement]]] = {
     "training-loop": train_localizer,
     "help": wait_for_help,
     "plugins": wait_for_plugins,
@@ -67,6 +76,9 @@ BENCHMARKS: dict[str, Callable[[bool], Measurement]] = {
     "sweep-largest": sweep_largest_contour,
     "sweep-tight": sweep_tight,
     "data": load_photos,
+    "backbones": run_backbones,
+    "channels-last": run_channels_last,
+    "bf16": run_bf16,
 }
 
 
@@ -74,11 +86,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the named benchmarks, all by default; print the table, write the JSON file."""
     arguments = parse(argv)
     names = arguments.names or list(BENCHMARKS)
-    facts, measurements = machine(), []
+    facts = machine()
+    measurements: list[Measurement] = []
     progress = Console(stderr=True)
     for name in names:
         with progress.status(f"measuring {name}"):
-            measurements.append(BENCHMARKS[name](arguments.quick))
+            made = BENCHMARKS[name](arguments.quick)
+        measurements += made if isinstance(made, list) else [made]
     facts["load_after"] = load()
     Console().print(table(measurements, facts))
     if arguments.json:
@@ -124,10 +138,11 @@ def table(measurements: Sequence[Measurement], facts: dict[str, Any]) -> Table:
         ("target", "left"),
         ("met", "left"),
     ):
-        shown.add_column(title, justify=justify, no_wrap=True)
+        shown.add_column(title, justify=justify, no_wrap=title != "name")
     for m in measurements:
         figures = f"{m.ours:.3g}", f"{m.reference:.3g}", m.unit, f"{m.ratio:.2f}"
-        shown.add_row(m.name, *figures, str(m.target), "yes" if m.met else "NO")
+        verdict = (str(m.target), "yes" if m.met else "NO") if m.target else ("-", "-")
+        shown.add_row(m.name, *figures, *verdict)
     return shown
 
 

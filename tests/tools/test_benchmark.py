@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from torchvision import models
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,11 @@ def test_the_json_file_has_the_documented_keys(tool, content):
 
 
 def test_all_benchmarks_run_by_default_in_the_table_s_order(tool, content):
-    assert [m["name"] for m in content["measurements"]] == list(tool.BENCHMARKS)
+    # A benchmark with several lines puts its name before each.
+    names = [m["name"].split()[0] for m in content["measurements"]]
+    assert list(dict.fromkeys(names)) == list(tool.BENCHMARKS)
+    lines = [m["name"] for m in content["measurements"]]
+    assert len(set(lines)) == len(lines) > len(tool.BENCHMARKS)
 
 
 def test_every_figure_is_finite_and_positive(content):
@@ -65,6 +70,16 @@ def test_one_benchmark_alone_prints_its_line(tool, capsys):
     assert "sweep-all" in shown
     assert "ratio >= 20" in shown
     assert "creatures" not in shown
+
+
+def test_a_gain_has_no_target(tool, content, capsys):
+    gains = [m for m in content["measurements"] if m["name"].startswith(("bf16", "channels-last"))]
+    assert gains
+    assert all(m["target"] is m["met"] is None for m in gains)
+    measurement = import_module("benchmarks.measurement").Measurement
+    facts = {**tool.machine(), "load_after": 0.0}
+    tool.Console().print(tool.table([measurement("a", 9, 9, 0.5, "s", None)], facts))
+    assert capsys.readouterr().out.splitlines()[3].split()[-2:] == ["-", "-"]
 
 
 def test_an_unknown_name_is_refused(tool, capsys):
@@ -120,3 +135,46 @@ def test_maps_of_the_sweep_are_localization_maps(tool):
     values = import_module("benchmarks.sweep").cam_like_map(np.random.default_rng(0))
     assert values.shape == (224, 224)
     assert (values.min(), values.max()) == (0, 1)
+
+
+@pytest.fixture(scope="module")
+def backbones(tool):
+    return import_module("benchmarks.backbones")
+
+
+def test_every_network_of_the_backbones_is_one_of_torchvision(backbones):
+    known = models.list_models(module=models)
+    assert all(network.published in known for network in backbones.NETWORKS.values())
+    assert set(backbones.QUICK) <= set(backbones.NETWORKS)
+
+
+def test_a_backbone_s_reference_has_its_weights_and_no_classifier(backbones):
+    backbone = backbones.ResNet18()
+    reference = backbones.reference_of(backbone, "resnet18")
+    own, other = dict(backbone.named_parameters()), dict(reference.named_parameters())
+    assert own.keys() == other.keys()
+    assert all(own[name].data_ptr() == other[name].data_ptr() for name in own)
+    assert not reference.training
+
+
+def test_settings_leave_the_plain_backbone_as_it_is(backbones):
+    backbone, images = backbones.ResNet18().eval(), torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        turned = backbones.with_channels_last(backbone)(images)
+        rounded = backbones.with_bf16(backbone)(images)
+        plain = backbones.run_plainly(backbone)(images)
+    assert turned.is_contiguous(memory_format=torch.channels_last)
+    assert plain.is_contiguous()
+    assert (rounded.dtype, plain.dtype) == (torch.bfloat16, torch.float32)
+
+
+def test_features_are_compared_with_maps_means_and_flattened_maps(backbones):
+    maps = torch.tensor([[[[1.0, 3.0]], [[0.0, 8.0]]]])  # (1, 2, 1, 2), means 2 and 4
+    for other in (maps, torch.tensor([[2.0, 4.0]]), maps.flatten(1)):
+        backbones.check_features(maps, other, 1e-5)
+    backbones.check_features(maps, torch.tensor([[2.0, 4.03]]), 0.01)
+    for wrong in ([[2.0, 4.05]], [[4.0, 2.0]]):
+        with pytest.raises(AssertionError):
+            backbones.check_features(maps, torch.tensor(wrong), 0.01)
+    with pytest.raises(AssertionError):  # nothing but zeros shows nothing
+        backbones.check_features(0 * maps, 0 * maps, 0.01)

@@ -48,7 +48,7 @@ class Measurement:
         reference: Likewise.
         ratio: How many times as fast ours is as the reference; median of the rounds' own ratios.
         unit: Of ``ours`` and ``reference``.
-        target: What ours should reach.
+        target: What ours should reach, where something is asked of it.
     """
 
     name: str
@@ -56,28 +56,32 @@ class Measurement:
     reference: float
     ratio: float
     unit: str
-    target: Target
+    target: Target | None
 
     @property
-    def met(self) -> bool:
-        """Whether the target is reached."""
-        return self.target.is_met(getattr(self, self.target.of))
+    def met(self) -> bool | None:
+        """Whether the target is reached; None where there is none."""
+        return self.target and self.target.is_met(getattr(self, self.target.of))
 
     def plain(self) -> dict[str, Any]:
-        """For JSON: the six attributes, the target as text, and ``met``."""
+        """For JSON: the six attributes, the target as text or None, and ``met``."""
         return {
             "name": self.name,
             "ours": self.ours,
             "reference": self.reference,
             "ratio": self.ratio,
             "unit": self.unit,
-            "target": str(self.target),
+            "target": self.target and str(self.target),
             "met": self.met,
         }
 
 
 def compare(
-    name: str, unit: str, target: Target, ours: Sequence[float], reference: Sequence[float]
+    name: str,
+    unit: str,
+    target: Target | None,
+    ours: Sequence[float],
+    reference: Sequence[float],
 ) -> Measurement:
     """Summarize the rounds; in unit ``s`` less is faster, in every other one more is.
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
+
 import pytest
 import torch
 import torchvision
@@ -106,6 +109,24 @@ def test_transformers_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match=r"no run of layers|images of any size") as error:
         Torchvision(name)
     assert "convolutional" in str(error.value)
+
+
+@pytest.mark.parametrize("twin_of", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])
+def test_steps_are_the_layers_that_a_network_has_now(twin_of) -> None:
+    net = DenseNet161()
+    twin = nn.SyncBatchNorm.convert_sync_batchnorm(twin_of(net))
+    for (name, module), (twin_name, twin_module) in zip(net.steps(), twin.steps(), strict=True):
+        assert twin_name == name
+        assert twin_module is twin.get_submodule(twin._paths[name]) is not module
+    kinds = {name: type(module) for name, module in twin.steps()}
+    assert kinds["transition2.norm"] is kinds["norm5"] is nn.SyncBatchNorm
+
+
+def test_a_network_compiles_as_one_graph(assert_close) -> None:
+    net, images = MobileNetV2().eval(), torch.randn(1, 3, 64, 64)
+    compiled = torch.compile(net, backend="eager", fullgraph=True)
+    with torch.no_grad():
+        assert_close(compiled(images)["last"], net(images)["last"])
 
 
 def test_unknown_network() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -102,7 +102,12 @@ class PublishedBackbone(Backbone):
 
     def steps(self) -> Iterator[tuple[str, nn.Module]]:
         for name, path in self._paths.items():
-            yield name, self.get_submodule(path)
+            module: Any = self
+            for part in path.split("."):
+                # Every forward comes here, and get_submodule takes ten times as long. Nothing is
+                # cached: modules are replaced, as SyncBatchNorm replaces BatchNorm.
+                module = module._modules[part]
+            yield name, module
 
     def _operate(self, surgery: str) -> None:
         """Make the last map as fine as ``output_stride``."""
