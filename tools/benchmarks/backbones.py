@@ -22,7 +22,7 @@ from wsoltool.models.backbones.resnet import ResNet18, ResNet50
 from wsoltool.models.backbones.vgg import VGG16
 
 Forward = Callable[[Tensor], Tensor]
-BATCH, ROUNDS = 2, (5, 100)
+BATCH, ROUNDS = 2, (9, 100)
 CLASSIFIERS = ("classifier", "fc")
 
 
