@@ -302,8 +302,8 @@ def test_stages_end_at_canonical_names_and_sum_to_the_backbone():
 @pytest.mark.parametrize(
     ("backbone", "stages"),
     [
-        (lambda: VGG16(16), {"pool4": "conv4_1 .. pool4", "last": "conv5_1 .. relu5_3"}),
-        (lambda: VGG16(32), {"pool5": "conv5_1 .. pool5"}),
+        (lambda: VGG16(16), {"stage2": "conv4_1 .. relu4_3", "pool4": "pool4"}),
+        (lambda: VGG16(extra_conv=8), {"stage3": "conv5_1 .. relu5_3", "last": "conv6 .. relu6"}),
         (ResNet18, {"stem": "conv1 .. relu", "pool1": "maxpool", "stage4": "layer4.0 .. layer4.1"}),
     ],
 )
