@@ -17,7 +17,8 @@ from wsoltool.errors import (
     did_you_mean,
 )
 from wsoltool.plugin.manager import Catalogue, catalogue
-from wsoltool.registry import KINDS, SLOTS, argument_problems, locate
+from wsoltool.preflight_optimization import OPTIMIZATION, optimization_problems
+from wsoltool.registry import KINDS, SLOTS, argument_problems
 
 #: Top-level key -> what it holds, in the order in which the manual explains them.
 TOP_LEVEL: dict[str, str] = {
@@ -74,11 +75,6 @@ _REQUIRED = {
     "localize": ("model", "test_dataloader"),
     "check": ("model",),
 }
-_MMENGINE = {
-    "optim_wrapper": "mmengine.registry:OPTIM_WRAPPERS",
-    "optimizer": "mmengine.registry:OPTIMIZERS",
-    "param_scheduler": "mmengine.registry:PARAM_SCHEDULERS",
-}
 
 
 def check(config: Config, purpose: str = "check", components: Catalogue | None = None) -> None:
@@ -120,9 +116,9 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     elif "model" in tree:
         yield ConfigError(f"model is {tree['model']!r}", at="model", expected="a dict")
     # mmengine builds the optimizer and its schedulers by its own names.
-    ours = {key: value for key, value in tree.items() if key not in _MMENGINE}
+    ours = {key: value for key, value in tree.items() if key not in OPTIMIZATION}
     yield from _walk(ours, "", components)
-    yield from _mmengine_problems(tree)
+    yield from optimization_problems(tree)
     yield from _evaluation_problems(tree.get("evaluation", {}), tree.get("metrics", ()))
     yield from _metric_problems(tree.get("metrics", ()), components)
 
@@ -248,76 +244,6 @@ def _slot_problems(
     supplied = {name for kind in kinds for name in KINDS[kind].injected}
     given = [key for key in value if key != "type"]
     yield from argument_problems(cls, given, at, supplied)
-
-
-def _mmengine_problems(tree: Mapping[str, Any]) -> Iterable[WsolError]:
-    wrapper = tree.get("optim_wrapper")
-    schedulers = tree.get("param_scheduler", ())
-    if isinstance(wrapper, Mapping):
-        yield from _foreign_type(wrapper, "optim_wrapper", "optim_wrapper", required=False)
-        yield from _group_problems(wrapper)
-        optimizer = wrapper.get("optimizer")
-        if isinstance(optimizer, Mapping):
-            at = "optim_wrapper.optimizer"
-            yield from _foreign_type(optimizer, "optimizer", at, supplied=("params",))
-        else:
-            yield ConfigError("optim_wrapper has no optimizer", at="optim_wrapper.optimizer")
-    if not isinstance(schedulers, (list, tuple)):
-        yield ConfigError("param_scheduler is not a list", at="param_scheduler")
-        return
-    for index, scheduler in enumerate(schedulers):
-        at = f"param_scheduler[{index}]"
-        extra = ("optimizer", "convert_to_iter_based", "epoch_length")
-        yield from _foreign_type(scheduler, "param_scheduler", at, supplied=extra, also=extra)
-        if isinstance(scheduler, Mapping) and scheduler.get("start_factor") == 0:
-            # mmengine divides by it, at the first step.
-            what = "start_factor is 0"
-            yield ConfigError(what, at=f"{at}.start_factor", expected="above 0, at most 1")
-
-
-def _group_problems(wrapper: Mapping[str, Any]) -> Iterable[WsolError]:
-    from wsoltool.engine.optimization import OPTIM_WRAPPER_CONSTRUCTORS, GroupingConstructor
-    from wsoltool.engine.parameter_groups import paramwise_problems
-
-    ours = GroupingConstructor.__name__
-    name = wrapper.get("constructor", ours)
-    known = OPTIM_WRAPPER_CONSTRUCTORS.module_dict
-    if not isinstance(name, str) or name not in known:
-        what = f"constructor {name!r} not found"
-        hint = did_you_mean(str(name), known)
-        yield UnknownComponentError(what, at="optim_wrapper.constructor", known=known, hint=hint)
-    elif name == ours:
-        optimizer = wrapper.get("optimizer")
-        optimizer = optimizer if isinstance(optimizer, Mapping) else {}
-        paramwise = wrapper.get("paramwise_cfg")
-        yield from paramwise_problems(optimizer, paramwise, "optim_wrapper.paramwise_cfg")
-
-
-def _foreign_type(
-    node: Any,
-    slot: str,
-    at: str,
-    required: bool = True,
-    supplied: Sequence[str] = (),
-    also: Sequence[str] = (),
-) -> Iterable[WsolError]:
-    """Problems of a component that mmengine builds by its own registries."""
-    import mmengine.optim  # noqa: F401  (fills the registries)
-
-    if not isinstance(node, Mapping):
-        yield ConfigError(f"{node!r} is no {slot}", at=at, expected="dict(type=...)")
-        return
-    if "type" not in node and not required:
-        return
-    known = locate(_MMENGINE[slot]).module_dict
-    name = node.get("type")
-    if not isinstance(name, str) or name not in known:
-        yield UnknownComponentError(
-            f"{slot} {name!r} not found", at=f"{at}.type", hint=did_you_mean(str(name), known)
-        )
-    elif slot != "optim_wrapper":
-        given = [key for key in node if key != "type" and key not in also]
-        yield from argument_problems(known[name], given, at, supplied)
 
 
 def _evaluation_problems(evaluation: Any, metrics: Any) -> Iterable[WsolError]:

@@ -20,6 +20,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from torch.utils.hooks import RemovableHandle
 from torch.utils.module_tracker import ModuleTracker
 
+from wsoltool.models.modes import evaluating
+
 OUTSIDE = ""
 """The name of what runs in no named module."""
 
@@ -95,18 +97,6 @@ def count_multiply_adds(network: nn.Module, inputs: Tensor) -> int:
     with evaluating(network), torch.no_grad(), _counting(_Tracker({})) as counter:
         network(inputs)
     return sum(_multiply_adds(counter).values())
-
-
-@contextmanager
-def evaluating(network: nn.Module) -> Iterator[None]:
-    """Evaluation mode within the block; each module's own mode is restored."""
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes:
-            module.training = training
 
 
 class _Saved:

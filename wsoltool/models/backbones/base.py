@@ -41,6 +41,9 @@ class Backbone(nn.Module, ABC):
         input_mean: Per RGB channel, in grey levels 0..255, of the weights' preprocessing.
         input_std: Likewise.
         wanted: Feature names that :meth:`forward` returns besides ``last``.
+        frozen: The last step that does not train, or None; set by :meth:`freeze`.
+        norm_eval: Whether BatchNorms keep their running statistics in training, too; their weights
+            still train.
     """
 
     canonical: Mapping[str, str] = {}
@@ -49,6 +52,8 @@ class Backbone(nn.Module, ABC):
     smallest_side: int = 1
     input_mean: tuple[float, float, float] = IMAGENET_MEAN
     input_std: tuple[float, float, float] = IMAGENET_STD
+    frozen: str | None = None
+    norm_eval: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -145,11 +150,6 @@ class Backbone(nn.Module, ABC):
             yield
         finally:
             self.wanted = before
-
-    #: Whether BatchNorms keep their running statistics in training, too; their weights still train.
-    norm_eval: bool = False
-    #: The last step that does not train, or None; set by :meth:`freeze`.
-    frozen: str | None = None
 
     def freeze(self, point: str) -> None:
         """Stop training at ``point``: this step and those before it stay as they are.

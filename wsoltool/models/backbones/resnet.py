@@ -9,13 +9,12 @@ from typing import ClassVar
 from torch import Tensor, nn
 from torchvision.models.resnet import Bottleneck
 from torchvision.models.resnet import ResNet as Network
-from torchvision.ops import SqueezeExcitation
 
 from wsoltool.models.backbones.published import PublishedBackbone, make_network
 from wsoltool.models.pretrained import Pretrained
+from wsoltool.models.recalibrations.squeeze_excitation import SqueezeExcitation
 
 LAYERS = (3, 4, 6, 3)
-REDUCTION = 16
 
 
 class ResNet(PublishedBackbone):
@@ -109,8 +108,7 @@ class SEBottleneck(Bottleneck):
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
-        channels = self.conv3.out_channels
-        self.se = SqueezeExcitation(channels, channels // REDUCTION)
+        self.se = SqueezeExcitation(self.conv3.out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         out = self.relu(self.bn1(self.conv1(x)))

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from wsoltool.errors import ConfigError
+from wsoltool.models.modes import evaluating
 from wsoltool.structures import Size
 
 # Large, so that what unpadded convolutions cut off does not show in the strides; not square, so
@@ -25,24 +26,13 @@ _HINT = "convolutional classification networks will do; write others as a backbo
 
 
 def run_on_meta(network: nn.Module, size: Size = PROBE_SIZE) -> None:
-    """Run ``network`` in evaluation mode on one RGB image that does not exist.
-
-    The modes are kept module by module: a frozen BatchNorm stays in evaluation mode in a training
-    network.
-    """
+    """Run ``network`` in evaluation mode on one RGB image that does not exist."""
     tensors = dict([*network.named_parameters(), *network.named_buffers()])
     dtypes = (t.dtype for t in tensors.values() if t.is_floating_point())
     image = torch.empty(1, 3, *size, device="meta", dtype=next(dtypes, None))
-    modes = [(module, module.training) for module in network.modules()]
-    try:
-        for module, _ in modes:
-            module.training = False
-        with torch.no_grad():
-            meta = {name: tensor.to("meta") for name, tensor in tensors.items()}
-            torch.func.functional_call(network, meta, (image,))
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(network), torch.no_grad():
+        meta = {name: tensor.to("meta") for name, tensor in tensors.items()}
+        torch.func.functional_call(network, meta, (image,))
 
 
 def map_shapes(network: nn.Module, modules: Mapping[str, nn.Module]) -> dict[str, torch.Size]:
