@@ -1,6 +1,7 @@
 """CAM on ILSVRC: the standard benchmark's InceptionV3, two convolutions behind Mixed_6e."""
 
 _base_ = [
+    "../_base_/backbones/inceptionv3.py",
     "../_base_/datasets/ilsvrc.py",
     "../_base_/schedules/sgd_10e.py",
     "../_base_/runtime.py",
@@ -9,13 +10,6 @@ _base_ = [
 _dropout = dict(type="Dropout", probability=0.5)
 model = dict(
     type="Localizer",
-    backbone=dict(
-        type="InceptionV3",
-        output_stride=16,
-        surgery="wsolevaluation",
-        extra_conv=(1024, 1024),
-        pretrained=True,
-    ),
     inserts=[dict(at=point, module=_dropout) for point in ("Mixed_6e", "relu8", "relu9")],
     head=dict(type="cam.ConvHead", num_classes=1000, bias=True),
     fusion=dict(type="SingleView", interpolation="bicubic"),

@@ -1,6 +1,7 @@
 """CAM on CUB-200-2011: ResNet50 with the last stage at stride 1."""
 
 _base_ = [
+    "../_base_/backbones/resnet50.py",
     "../_base_/datasets/cub.py",
     "../_base_/schedules/sgd_50e.py",
     "../_base_/runtime.py",
@@ -8,7 +9,6 @@ _base_ = [
 
 model = dict(
     type="Localizer",
-    backbone=dict(type="ResNet50", output_stride=16, pretrained=True),
     head=dict(type="cam.CAMHead", num_classes=200),
     fusion=dict(type="SingleView", interpolation="bicubic"),
     boxes=dict(type="ThresholdBoxes", threshold=0.2, instances="largest"),

@@ -1,6 +1,7 @@
 """CAM on your own photos in class-named folders; set ``model.head.num_classes``."""
 
 _base_ = [
+    "../_base_/backbones/resnet50.py",
     "../_base_/datasets/photos.py",
     "../_base_/schedules/finetune_10e.py",
     "../_base_/runtime.py",
@@ -8,7 +9,6 @@ _base_ = [
 
 model = dict(
     type="Localizer",
-    backbone=dict(type="ResNet50", output_stride=16, pretrained=True),
     head=dict(type="cam.CAMHead", num_classes=2),
     fusion=dict(type="Flip"),
     boxes=dict(type="ThresholdBoxes", threshold=0.2, instances="largest"),

@@ -1,6 +1,7 @@
 """CAM on ILSVRC: VGG16 with the last pooling dropped and a convolution to 1024 channels."""
 
 _base_ = [
+    "../_base_/backbones/vgg16.py",
     "../_base_/datasets/ilsvrc.py",
     "../_base_/schedules/sgd_10e.py",
     "../_base_/runtime.py",
@@ -8,7 +9,6 @@ _base_ = [
 
 model = dict(
     type="Localizer",
-    backbone=dict(type="VGG16", output_stride=16, extra_conv=1024, pretrained=True),
     head=dict(type="cam.CAMHead", num_classes=1000),
     fusion=dict(type="SingleView", interpolation="bicubic"),
     boxes=dict(type="ThresholdBoxes", threshold=0.2, instances="largest"),
