@@ -36,6 +36,32 @@ class ModuleCost:
     activation_bytes: int
 
 
+class CostSum:
+    """What several modules cost together.
+
+    Attributes:
+        modules: Each with its own share.
+    """
+
+    __slots__ = ()
+    modules: tuple[ModuleCost, ...]
+
+    @property
+    def params(self) -> int:
+        """Parameters (count), each once, whether the forward pass needs them or not."""
+        return sum(module.params for module in self.modules)
+
+    @property
+    def flops(self) -> int:
+        """Multiply-adds (count)."""
+        return sum(module.flops for module in self.modules)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Of what autograd keeps for the backward pass."""
+        return sum(module.activation_bytes for module in self.modules)
+
+
 @dataclass(frozen=True, slots=True)
 class InsertPoint:
     """A point of the backbone at which modules can be inserted.
@@ -52,7 +78,7 @@ class InsertPoint:
 
 
 @dataclass(frozen=True, slots=True)
-class Complexity:
+class Complexity(CostSum):
     """The costs of one forward pass from images to class scores.
 
     Attributes:
@@ -66,21 +92,6 @@ class Complexity:
     modules: tuple[ModuleCost, ...]
     trainable: int
     points: Mapping[str, InsertPoint]
-
-    @property
-    def params(self) -> int:
-        """Parameters (count), each once, whether the forward pass needs them or not."""
-        return sum(module.params for module in self.modules)
-
-    @property
-    def flops(self) -> int:
-        """Multiply-adds (count)."""
-        return sum(module.flops for module in self.modules)
-
-    @property
-    def activation_bytes(self) -> int:
-        """Of what autograd keeps for the backward pass."""
-        return sum(module.activation_bytes for module in self.modules)
 
 
 @dataclass(frozen=True, slots=True)

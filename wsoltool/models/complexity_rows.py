@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from wsoltool.models.complexity import Complexity, ModuleCost
+from wsoltool.models.complexity import Complexity, CostSum, ModuleCost
 from wsoltool.models.contracts import Backbone
 from wsoltool.models.localizer import Localizer
 
@@ -14,7 +14,7 @@ _STAGE = re.compile(r"stem|(pool|stage)\d+")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(CostSum):
     """The sum of some modules.
 
     Attributes:
@@ -28,18 +28,6 @@ class Row:
     contents: str
     modules: tuple[ModuleCost, ...]
     shape: tuple[int, ...] = ()
-
-    @property
-    def params(self) -> int:
-        return sum(module.params for module in self.modules)
-
-    @property
-    def flops(self) -> int:
-        return sum(module.flops for module in self.modules)
-
-    @property
-    def activation_bytes(self) -> int:
-        return sum(module.activation_bytes for module in self.modules)
 
     @property
     def costs(self) -> bool:
