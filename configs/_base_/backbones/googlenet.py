@@ -1,4 +1,4 @@
-"""GoogLeNet as in GoogLeNet-GAP: up to inception4e, 14 x 14 cells, a convolution to 1024 channels."""
+"""GoogLeNet as in GoogLeNet-GAP: ends at inception4e, 14 x 14 cells, then 1024 channels."""
 
 model = dict(
     backbone=dict(
