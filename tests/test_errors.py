@@ -2,7 +2,16 @@ import pickle
 
 import pytest
 
-from wsoltool.errors import ConfigError, ConfigProblems, ImageError, WsolError, near_name
+from wsoltool.errors import (
+    ConfigError,
+    ConfigProblems,
+    EvaluationError,
+    ImageError,
+    WsolError,
+    check_choice,
+    near_name,
+    unknown_keys,
+)
 
 
 def test_message_has_what_where_expected_and_hint():
@@ -44,3 +53,56 @@ def test_located_keeps_the_first_place():
 )
 def test_near_name(name, near):
     assert near_name(name, ["cam.CAMHead", "fam.FAMHead2"]) == near
+
+
+def test_a_choice_is_one_of_the_known_values():
+    check_choice("what", "area", ("area", "11point"))
+    check_choice("what", "area", {"area": 1})
+    check_choice("what", 0, (0, 2, 4))
+
+
+def test_another_choice_is_refused_with_the_near_one():
+    with pytest.raises(ConfigError) as caught:
+        check_choice("gather='averag'", "averag", ["average", "conv"], at="model", hint="read on")
+    assert str(caught.value).splitlines() == [
+        "gather='averag'",
+        "  at: model",
+        "  known: average, conv",
+        "  hint: did you mean 'average'?",
+    ]
+
+
+@pytest.mark.parametrize("value", [False, True, "0", 3, None, [], {"a": 1}])
+def test_values_of_any_kind_are_refused(value):
+    # False equals 0 and True equals 1; a list cannot be looked up in a dict.
+    for known in ((0, 1), {0: "a", 1: "b"}):
+        with pytest.raises(ConfigError) as caught:
+            check_choice("extent", value, known)
+        assert caught.value.known == ("0", "1")
+
+
+def test_a_choice_that_is_far_from_all_gets_the_given_hint_and_error():
+    with pytest.raises(EvaluationError) as caught:
+        check_choice("what", "zzzz", iter(("area",)), hint="see there", error=EvaluationError)
+    assert (caught.value.hint, caught.value.known) == ("see there", ("area",))
+    with pytest.raises(ConfigError) as caught:
+        check_choice("what", "zzzz", ("area",))
+    assert caught.value.hint is None
+
+
+def test_unknown_keys_are_told_one_by_one():
+    found = list(unknown_keys({"a": 1, "modle": 2, 3: 4}, ("a", "model"), "x.", "read on"))
+    assert [str(error).splitlines() for error in found] == [
+        [
+            "unknown key 'modle'",
+            "  at: x.modle",
+            "  known: a, model",
+            "  hint: did you mean 'model'?",
+        ],
+        ["unknown key 3", "  at: x.3", "  known: a, model", "  hint: read on"],
+    ]
+    assert all(type(error) is ConfigError for error in found)
+
+
+def test_known_keys_are_no_errors():
+    assert list(unknown_keys({"a": 1}, iter(("b", "a")), "")) == []

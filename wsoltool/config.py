@@ -20,7 +20,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, check_choice, did_you_mean
 
 CONFIG_PACKAGE = "wsoltool_configs"
 
@@ -140,13 +140,8 @@ def _check_option(node: Any, keys: list[str], dotted: str, path: Path) -> None:
     """Every part above the last must exist; the preflight judges the last."""
     for depth, key in enumerate(keys[:-1]):
         children = _children(node)
-        if key not in children:
-            raise ConfigError(
-                f"--cfg-options {dotted}: {'.'.join(keys[: depth + 1])} is not in the config",
-                at=str(path),
-                known=children,
-                hint=did_you_mean(key, children),
-            )
+        what = f"--cfg-options {dotted}: {'.'.join(keys[: depth + 1])} is not in the config"
+        check_choice(what, key, children, at=str(path))
         node = children[key]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import partial
 
@@ -87,6 +87,69 @@ class ConfigProblems(ConfigError):
 
     def __reduce__(self) -> tuple:
         return type(self), (self.problems, self.at)
+
+
+def check_choice(
+    what: str,
+    value: object,
+    known: Iterable[object],
+    *,
+    at: str | None = None,
+    hint: str | None = None,
+    error: type[WsolError] = ConfigError,
+) -> None:
+    """Refuse a value that is none of the known ones.
+
+    Args:
+        what: One line that says what is wrong.
+        value: Anything; True and False are no choices, though Python takes them for 1 and 0.
+        known: The values that exist.
+        at: File, file:line or configuration path.
+        hint: What to do where no known value is near.
+        error: What is raised.
+
+    Raises:
+        WsolError: ``error``, with the known values and the near one.
+
+    Example:
+        >>> check_choice("unknown split 'tset'", "tset", ("train", "test"))
+        Traceback (most recent call last):
+            ...
+        wsoltool.errors.ConfigError: unknown split 'tset'
+          known: train, test
+          hint: did you mean 'test'?
+    """
+    known = tuple(known)
+    if isinstance(value, bool) or value not in known:
+        names = [str(choice) for choice in known]
+        raise error(what, at=at, known=names, hint=did_you_mean(str(value), names) or hint)
+
+
+def unknown_keys(
+    node: Iterable[object], known: Iterable[str], prefix: str, hint: str | None = None
+) -> Iterator[ConfigError]:
+    """An error for each key of a dict that nothing reads, in the dict's order.
+
+    Args:
+        node: The dict.
+        known: The keys that are read.
+        prefix: Configuration path of the dict with a dot behind it; empty at the top.
+        hint: What to do where no known key is near.
+
+    Example:
+        >>> print(*unknown_keys({"lr": 0.1, "epoch": 3}, ("lr", "epochs"), "schedule."))
+        unknown key 'epoch'
+          at: schedule.epoch
+          known: lr, epochs
+          hint: did you mean 'epochs'?
+    """
+    known = tuple(known)
+    for key in node:
+        if key not in known:
+            near = did_you_mean(str(key), known)
+            yield ConfigError(
+                f"unknown key {key!r}", at=f"{prefix}{key}", known=known, hint=near or hint
+            )
 
 
 class UnknownComponentError(WsolError, LookupError):

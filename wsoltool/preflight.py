@@ -15,6 +15,7 @@ from wsoltool.errors import (
     UnknownComponentError,
     WsolError,
     did_you_mean,
+    unknown_keys,
 )
 from wsoltool.plugin.manager import Catalogue, catalogue
 from wsoltool.preflight_optimization import OPTIMIZATION, optimization_problems
@@ -101,7 +102,7 @@ def check(config: Config, purpose: str = "check", components: Catalogue | None =
 def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterable[WsolError]:
     """Problems one by one, in the config's order; without those that plugins see."""
     tree: dict[str, Any] = {key: plain(config[key]) for key in config}
-    yield from _unknown_keys(tree, tuple(TOP_LEVEL), "")
+    yield from unknown_keys(tree, TOP_LEVEL, "", PRIVATE_HINT)
     for key in _REQUIRED[purpose]:
         if key not in tree:
             yield ConfigError(f"the config has no {key}", at=key, expected=TOP_LEVEL[key])
@@ -123,24 +124,11 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     yield from _metric_problems(tree.get("metrics", ()), components)
 
 
-def _unknown_keys(
-    node: Mapping[str, Any], known: Sequence[str], prefix: str
-) -> Iterable[ConfigError]:
-    for key in node:
-        if key not in known:
-            yield ConfigError(
-                f"unknown key {key!r}",
-                at=f"{prefix}{key}",
-                known=known,
-                hint=did_you_mean(str(key), known) or (None if prefix else PRIVATE_HINT),
-            )
-
-
 def _section_problems(node: Any, known: Sequence[str], at: str) -> Iterable[ConfigError]:
     if not isinstance(node, Mapping):
         yield ConfigError(f"{at} is {node!r}", at=at, expected="a dict")
         return
-    yield from _unknown_keys(node, known, f"{at}.")
+    yield from unknown_keys(node, known, f"{at}.")
     for key, expected in _NEEDED.items():
         if key in known and key not in node:
             yield ConfigError(f"{at} has no {key}", at=f"{at}.{key}", expected=expected)
@@ -184,7 +172,7 @@ def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
         yield UnknownComponentError(
             f"model {model['type']!r} not found", at="model.type", known=("Localizer",)
         )
-    yield from _unknown_keys(model, MODEL_KEYS, "model.")
+    yield from unknown_keys(model, MODEL_KEYS, "model.")
     for key in ("backbone", "head"):
         if not isinstance(model.get(key), Mapping):
             yield ConfigError(f"model has no {key}", at=f"model.{key}", expected="dict(type=...)")
@@ -197,7 +185,7 @@ def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
     for index, entry in enumerate(inserts if isinstance(inserts, (list, tuple)) else ()):
         at = f"model.inserts[{index}]"
         keys = entry if isinstance(entry, Mapping) else {}
-        yield from _unknown_keys(keys, ("at", "module"), f"{at}.")
+        yield from unknown_keys(keys, ("at", "module"), f"{at}.")
         for key in ("at", "module"):
             if key not in keys:
                 yield ConfigError(f"an insert has no {key}", at=at, expected="dict(at=, module=)")

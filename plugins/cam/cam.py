@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, check_choice
 from wsoltool.functional.cams import class_activation_map, select_class_maps
 from wsoltool.models import contracts
 from wsoltool.models.losses import CrossEntropy
@@ -37,12 +37,7 @@ class _SingleTapHead(contracts.CAMHead):
         super().__init__()
         if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
             raise ConfigError(f"num_classes={num_classes!r}", expected="an integer of 1 or more")
-        if tap not in channels:
-            raise ConfigError(
-                f"the backbone has no feature {tap!r} to tap",
-                known=channels,
-                hint=did_you_mean(str(tap), channels),
-            )
+        check_choice(f"the backbone has no feature {tap!r} to tap", tap, channels)
         if loss is not None and not isinstance(loss, contracts.Loss):
             raise ConfigError(
                 f"loss={loss!r}", expected="a loss, for example dict(type='CrossEntropy')"

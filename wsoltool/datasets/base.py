@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from wsoltool.errors import ConfigError, DataError, SupervisionError, WsolError, did_you_mean
+from wsoltool.errors import DataError, SupervisionError, WsolError, check_choice
 from wsoltool.structures import Sample, Truth
 
 SPLITS = ("train-weaksup", "train-fullsup", "test")
@@ -39,12 +39,7 @@ class LocalizationDataset(Dataset):
     multi_label: bool = False
 
     def __init__(self, split: str, pipeline: Sequence[Transform] = ()) -> None:
-        if split not in SPLITS:
-            raise ConfigError(
-                f"unknown split {split!r}",
-                expected="one of " + ", ".join(SPLITS),
-                hint=did_you_mean(str(split), SPLITS),
-            )
+        check_choice(f"unknown split {split!r}", split, SPLITS)
         self.split = split
         self.pipeline = tuple(pipeline)
 

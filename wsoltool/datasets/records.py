@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, overload
 
 import numpy as np
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import check_choice
 
 if TYPE_CHECKING:
     from wsoltool.datasets.mask_files import MaskFiles
@@ -23,13 +23,12 @@ BOX_CONVENTIONS = ("exclusive", "inclusive")
 
 def check_box_convention(convention: str) -> None:
     """Raise :class:`ConfigError` for an unknown reading of x1 and y1."""
-    if convention not in BOX_CONVENTIONS:
-        raise ConfigError(
-            f"unknown box_convention {convention!r}",
-            expected="'exclusive' (x1 y1 are the first pixels outside the box) or 'inclusive'"
-            " (they are its last pixels)",
-            hint=did_you_mean(str(convention), BOX_CONVENTIONS),
-        )
+    check_choice(
+        f"unknown box_convention {convention!r}",
+        convention,
+        BOX_CONVENTIONS,
+        hint="exclusive: x1 y1 are the first pixels outside the box; inclusive: its last ones",
+    )
 
 
 def half_open(boxes: np.ndarray, convention: str) -> np.ndarray:

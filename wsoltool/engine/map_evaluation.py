@@ -13,7 +13,7 @@ import cv2
 from wsoltool.datasets.metadata_files import IMAGE_IDS, IMAGE_SIZES, read_metadata
 from wsoltool.datasets.records import Records, check_box_convention
 from wsoltool.engine.maps import MapRules, MapScorer, Outcome, score_maps
-from wsoltool.errors import ConfigError, DataError, EvaluationError, did_you_mean
+from wsoltool.errors import DataError, EvaluationError, check_choice
 from wsoltool.evaluation.bad_maps import POLICIES, BadMaps
 from wsoltool.evaluation.checks import check_summary
 from wsoltool.evaluation.folder import find_maps
@@ -146,12 +146,7 @@ def _check_options(request: MapRequest) -> None:
     get_protocols(rules.protocols)
     check_interpolation(rules.interpolation)
     check_box_convention(rules.box_convention)
-    if rules.bad_maps not in POLICIES:
-        raise ConfigError(
-            f"unknown policy {rules.bad_maps!r} for bad maps",
-            expected="one of " + ", ".join(POLICIES),
-            hint=did_you_mean(str(rules.bad_maps), POLICIES),
-        )
+    check_choice(f"unknown policy {rules.bad_maps!r} for bad maps", rules.bad_maps, POLICIES)
     for option in ("maps", "metadata", "masks", "images"):
         folder = getattr(request, option)
         if folder is not None and not folder.is_dir():

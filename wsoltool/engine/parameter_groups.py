@@ -12,7 +12,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.instancenorm import _InstanceNorm
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, unknown_keys
 
 #: Keys of ``paramwise_cfg``, all of them mmengine's.
 PARAMWISE_KEYS = (
@@ -111,7 +111,7 @@ def paramwise_problems(
     if not isinstance(paramwise, Mapping):
         yield ConfigError(f"paramwise_cfg is {paramwise!r}", at=at, expected="a dict")
         return
-    yield from _unknown(paramwise, PARAMWISE_KEYS, at)
+    yield from unknown_keys(paramwise, PARAMWISE_KEYS, f"{at}.")
     yield from _multipliers(paramwise, optimizer, at)
     bypass = paramwise.get("bypass_duplicate", False)
     if not isinstance(bypass, bool):
@@ -130,7 +130,7 @@ def paramwise_problems(
             expected = "dict(lr_mult=..., decay_mult=...)"
             yield ConfigError(f"{pattern} is {entry!r}", at=here, expected=expected)
         else:
-            yield from _unknown(entry, CUSTOM_KEYS, here)
+            yield from unknown_keys(entry, CUSTOM_KEYS, f"{here}.")
             yield from _multipliers(entry, optimizer, here)
 
 
@@ -191,13 +191,6 @@ def _kind_of(
         if holds and f"{kind}_decay_mult" in paramwise:
             return rules[kind], lr_mult, paramwise[f"{kind}_decay_mult"]
     return ("biases" if lr_mult != 1.0 else "others"), lr_mult, 1.0
-
-
-def _unknown(node: Mapping[str, Any], known: tuple[str, ...], at: str) -> Iterator[ConfigError]:
-    for key in node:
-        if key not in known:
-            hint = did_you_mean(str(key), known)
-            yield ConfigError(f"unknown key {key!r}", at=f"{at}.{key}", known=known, hint=hint)
 
 
 def _multipliers(

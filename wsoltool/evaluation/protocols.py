@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from wsoltool.errors import ConfigError, EvaluationError, did_you_mean
+from wsoltool.errors import ConfigError, EvaluationError, check_choice
 from wsoltool.functional.boxes import box_iou, scale_boxes
 from wsoltool.functional.sweep import (
     THRESHOLDS,
@@ -197,12 +197,7 @@ def get_protocol(name: str) -> Protocol:
     Raises:
         ConfigError: There is none.
     """
-    if name not in PROTOCOLS:
-        raise ConfigError(
-            f"unknown evaluation protocol {name!r}",
-            expected="one of " + ", ".join(PROTOCOLS),
-            hint=did_you_mean(str(name), PROTOCOLS),
-        )
+    check_choice(f"unknown evaluation protocol {name!r}", name, PROTOCOLS)
     return PROTOCOLS[name]
 
 

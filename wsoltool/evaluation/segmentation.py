@@ -29,7 +29,7 @@ from math import isnan
 
 import numpy as np
 
-from wsoltool.errors import ConfigError, EvaluationError, did_you_mean
+from wsoltool.errors import EvaluationError, check_choice
 from wsoltool.evaluation.detection import MODEL, control_boxes
 from wsoltool.evaluation.further import (
     Figure,
@@ -146,10 +146,12 @@ class SegmentationMetric(FurtherMetric):
     ) -> None:
         super().__init__(resamples, prefix, collect_device, collect_dir)
         self.threshold = share("SegmentationMetric", "threshold", threshold, (True, False))
-        self.classes = _one_of("classes", classes, (LABEL, PREDICTED))
+        check_choice(f"SegmentationMetric: classes is {classes!r}", classes, (LABEL, PREDICTED))
+        self.classes = classes
         self.min_score = share("SegmentationMetric", "min_score", min_score)
-        given = (readings,) if isinstance(readings, str) else tuple(readings)
-        self.readings = tuple(_one_of("readings", reading, READINGS) for reading in given)
+        self.readings = (readings,) if isinstance(readings, str) else tuple(readings)
+        for reading in self.readings:
+            check_choice(f"SegmentationMetric: readings is {reading!r}", reading, READINGS)
 
     def asked_classes(self, sample: Sample, scores: np.ndarray) -> list[int]:
         if self.classes == PREDICTED:
@@ -290,13 +292,3 @@ def _filled(box: np.ndarray, size: Size) -> np.ndarray:
         )
     ]
     return np.outer(*inside).astype(np.float32)
-
-
-def _one_of(option: str, value: str, known: Sequence[str]) -> str:
-    if value not in known:
-        raise ConfigError(
-            f"SegmentationMetric: {option} is {value!r}",
-            expected="one of " + ", ".join(known),
-            hint=did_you_mean(str(value), known),
-        )
-    return value

@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from wsoltool.errors import ConfigError, EvaluationError, ShapeError, did_you_mean
+from wsoltool.errors import EvaluationError, ShapeError, check_choice
 from wsoltool.functional.boxes import box_iou
 from wsoltool.functional.ratios import Fractions
 
@@ -312,9 +312,4 @@ def correct_localization(
 
 def check_form(form: str) -> None:
     """Refuse a form of AP that does not exist."""
-    if form not in FORMS:
-        raise ConfigError(
-            f"unknown form of average precision {form!r}",
-            expected="one of " + ", ".join(FORMS),
-            hint=did_you_mean(str(form), FORMS),
-        )
+    check_choice(f"unknown form of average precision {form!r}", form, FORMS)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from wsoltool.errors import ConfigError, EvaluationError, ShapeError, did_you_mean
+from wsoltool.errors import EvaluationError, ShapeError, check_choice
 from wsoltool.functional.boxes import Size
 
 FILTERS = {"bilinear": cv2.INTER_LINEAR, "bicubic": cv2.INTER_CUBIC}
@@ -62,12 +62,7 @@ def fit_map(
 
 def check_interpolation(name: str) -> None:
     """Raise ConfigError unless ``name`` is a way of resizing maps."""
-    if name not in FILTERS:
-        raise ConfigError(
-            f"unknown interpolation {name!r}",
-            expected="one of " + ", ".join(FILTERS),
-            hint=did_you_mean(str(name), FILTERS),
-        )
+    check_choice(f"unknown interpolation {name!r}", name, FILTERS)
 
 
 def _minmax(values: np.ndarray) -> np.ndarray:

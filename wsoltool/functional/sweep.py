@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wsoltool.errors import EvaluationError, ShapeError, did_you_mean
+from wsoltool.errors import EvaluationError, ShapeError, check_choice
 from wsoltool.functional.boxes import box_iou, check_inclusive
 from wsoltool.functional.level_sets import (
     brighter_neighbours,
@@ -220,9 +220,4 @@ def _checked_thresholds(thresholds: np.ndarray) -> np.ndarray:
 
 
 def _check_kind(kind: str) -> None:
-    if kind not in KINDS:
-        raise EvaluationError(
-            f"unknown kind of sweep {kind!r}",
-            expected="one of " + ", ".join(KINDS),
-            hint=did_you_mean(kind, KINDS),
-        )
+    check_choice(f"unknown kind of sweep {kind!r}", kind, KINDS, error=EvaluationError)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, check_choice
 from wsoltool.functional.boxes import foreground, label_components
 from wsoltool.models.contracts import BoxExtractor
 from wsoltool.structures import BoxContext, Boxes
@@ -30,12 +30,7 @@ class ThresholdBoxes(BoxExtractor):
     def __init__(
         self, threshold: float = 0.2, instances: str = "largest", min_area: float = 0.0
     ) -> None:
-        if instances not in INSTANCES:
-            raise ConfigError(
-                f"ThresholdBoxes: unknown instances {instances!r}",
-                expected="one of " + ", ".join(INSTANCES),
-                hint=did_you_mean(str(instances), INSTANCES),
-            )
+        check_choice(f"ThresholdBoxes: unknown instances {instances!r}", instances, INSTANCES)
         self.threshold = _share("threshold", threshold)
         self.min_area = _share("min_area", min_area)
         self.instances = instances

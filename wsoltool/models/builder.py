@@ -8,7 +8,7 @@ from typing import Any
 
 from torch import nn
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, unknown_keys
 from wsoltool.models.compilation import compile_backbone, compile_options, replays
 from wsoltool.models.contracts import Backbone, BatchAugmentation
 from wsoltool.models.insertion import Build, Inserts
@@ -78,14 +78,8 @@ def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
 
 def check_model_keys(model: Mapping[str, Any], at: str) -> None:
     """Refuse keys of ``model`` that nothing reads, and a missing backbone or head."""
-    for key in model:
-        if key not in MODEL_KEYS:
-            raise ConfigError(
-                f"unknown key {key!r}",
-                at=f"{at}.{key}",
-                known=MODEL_KEYS,
-                hint=did_you_mean(key, MODEL_KEYS),
-            )
+    for problem in unknown_keys(model, MODEL_KEYS, f"{at}."):
+        raise problem
     for key in ("backbone", "head"):
         if key not in model:
             raise ConfigError(f"{at} has no {key}", at=f"{at}.{key}", expected="dict(type=...)")

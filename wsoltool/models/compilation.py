@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, check_choice
 from wsoltool.models.backbones.base import Backbone
 
 CompileOptions = bool | Mapping[str, Any]
@@ -37,13 +37,7 @@ def compile_options(value: Any, at: str) -> dict[str, Any] | None:
         expected = "True, False, or dict(mode=...) and other arguments of torch.compile"
         raise ConfigError(f"compile is {value!r}", at=at, expected=expected)
     for key in value:
-        if key not in known:
-            raise ConfigError(
-                f"torch.compile takes no argument {key!r}",
-                at=f"{at}.{key}",
-                known=known,
-                hint=did_you_mean(str(key), known),
-            )
+        check_choice(f"torch.compile takes no argument {key!r}", key, known, at=f"{at}.{key}")
     return dict(value)
 
 

@@ -12,7 +12,7 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from wsoltool.errors import ConfigError, ShapeError, did_you_mean
+from wsoltool.errors import ConfigError, ShapeError, check_choice
 from wsoltool.functional.maps import check_interpolation, minmax_normalize, resize_maps
 from wsoltool.models.contracts import Fusion
 from wsoltool.structures import Size, View, ViewMaps
@@ -40,12 +40,7 @@ class MapFusion(Fusion):
         reduce: str = "mean",
     ) -> None:
         check_interpolation(interpolation)
-        if reduce not in REDUCTIONS:
-            raise ConfigError(
-                f"reduce={reduce!r}",
-                expected="one of " + ", ".join(REDUCTIONS),
-                hint=did_you_mean(str(reduce), REDUCTIONS),
-            )
+        check_choice(f"reduce={reduce!r}", reduce, REDUCTIONS)
         if not isinstance(branches, str):
             raise ConfigError(f"branches={branches!r}", expected="'mean', 'max' or a branch's name")
         self.branches = branches
@@ -77,14 +72,9 @@ class MapFusion(Fusion):
     def _choose(self, branches: Mapping[str, Tensor]) -> tuple[list[Tensor], str]:
         if self.branches in ("mean", "max"):
             return list(branches.values()), self.branches
-        if self.branches not in branches:
-            known = ("mean", "max", *branches)
-            raise ConfigError(
-                f"{type(self).__name__} finds no branch {self.branches!r} in the maps",
-                at="model.fusion.branches",
-                known=known,
-                hint=did_you_mean(self.branches, known),
-            )
+        what = f"{type(self).__name__} finds no branch {self.branches!r} in the maps"
+        known = ("mean", "max", *branches)
+        check_choice(what, self.branches, known, at="model.fusion.branches")
         return [branches[self.branches]], "mean"
 
 

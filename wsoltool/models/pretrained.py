@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torchvision.models import WeightsEnum
 
-from wsoltool.errors import CheckpointError, ConfigError, did_you_mean
+from wsoltool.errors import CheckpointError, ConfigError, check_choice, did_you_mean
 from wsoltool.models.weight_files import (
     StateDict,
     check_source,
@@ -195,12 +195,12 @@ def _published_weights(
     if spec is True:
         return published["DEFAULT"]
     names = tuple(published.__members__)
-    if spec not in names:
-        raise ConfigError(
-            f"{network} has no weights {spec!r}",
-            known=names,
-            hint=did_you_mean(str(spec), names) or "a file is given as pretrained=dict(file=...)",
-        )
+    check_choice(
+        f"{network} has no weights {spec!r}",
+        spec,
+        names,
+        hint="a file is given as pretrained=dict(file=...)",
+    )
     return published[spec]
 
 

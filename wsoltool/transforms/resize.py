@@ -10,7 +10,7 @@ import torch
 from mmcv.transforms import BaseTransform
 from torch.nn import functional as F
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, check_choice
 from wsoltool.structures import Size
 from wsoltool.transforms.geometry import parse_size, replace_image
 
@@ -36,12 +36,7 @@ class Interpolation:
     """
 
     def __init__(self, name: str = "bilinear", antialias: bool = True) -> None:
-        if name not in _OPENCV:
-            raise ConfigError(
-                f"unknown interpolation {name!r}",
-                expected="one of " + ", ".join(INTERPOLATIONS),
-                hint=did_you_mean(str(name), INTERPOLATIONS),
-            )
+        check_choice(f"unknown interpolation {name!r}", name, INTERPOLATIONS)
         self.name, self.antialias = name, antialias
 
     def __call__(self, image: np.ndarray, size: Size) -> np.ndarray:

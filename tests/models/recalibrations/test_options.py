@@ -3,11 +3,7 @@ from __future__ import annotations
 import pytest
 
 from wsoltool.errors import ConfigError
-from wsoltool.models.recalibrations.options import (
-    check_choice,
-    check_kernel_size,
-    reduced_channels,
-)
+from wsoltool.models.recalibrations.options import check_kernel_size, reduced_channels
 
 
 @pytest.mark.parametrize(
@@ -31,15 +27,3 @@ def test_kernel_sizes() -> None:
         with pytest.raises(ConfigError, match="CBAM: kernel_size=") as error:
             check_kernel_size("CBAM", bad)
         assert "odd" in str(error.value)
-
-
-def test_choices() -> None:
-    check_choice("GE", "extent", 0, (0, 2, 4))
-    check_choice("GE", "gather", "average", ("average", "convolution"))
-    with pytest.raises(ConfigError, match="GE: gather='averag'") as error:
-        check_choice("GE", "gather", "averag", ("average", "convolution"))
-    assert "did you mean 'average'?" in str(error.value)
-    assert "known: average, convolution" in str(error.value)
-    for bad in (False, "0", 3):
-        with pytest.raises(ConfigError, match="GE: extent="):
-            check_choice("GE", "extent", bad, (0, 2, 4))

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError, check_choice
 from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.backbones.layers import extra_convolutions, transition
 from wsoltool.models.backbones.tracing import (
@@ -67,7 +67,8 @@ class PublishedBackbone(Backbone):
         shape_hint: ShapeHint = lambda state: None,
     ) -> None:
         super().__init__()
-        check_surgery(self, surgery, self.surgeries)
+        what = f"{type(self).__name__} has no surgery={surgery!r}"
+        check_choice(what, surgery, self.surgeries)
         names_before = set(network.state_dict())
         self._paths = self._take_over(network)
         shapes = map_shapes(self, dict(self.steps()))
@@ -178,16 +179,6 @@ class PublishedBackbone(Backbone):
             self.smallest_side = smallest_side(self)
 
 
-def check_surgery(backbone: Backbone, surgery: str, known: Sequence[str]) -> None:
-    """Raise ConfigError where a backbone has no way of that name to a finer map."""
-    if surgery not in known:
-        raise ConfigError(
-            f"{type(backbone).__name__} has no surgery={surgery!r}",
-            known=known,
-            hint=did_you_mean(str(surgery), known),
-        )
-
-
 def remove_stride(layer: nn.Module) -> None:
     """Give every strided convolution in ``layer`` stride 1, and a padding that keeps the size."""
     for module in layer.modules():
@@ -253,12 +244,7 @@ class Torchvision(PublishedBackbone):
         self, network: str, output_stride: int = 32, pretrained: Pretrained = False
     ) -> None:
         names = models.list_models(module=models)
-        if network not in names:
-            raise ConfigError(
-                f"torchvision has no network {network!r}",
-                known=names,
-                hint=did_you_mean(str(network), names),
-            )
+        check_choice(f"torchvision has no network {network!r}", network, names)
         made = make_network(network)
         super().__init__(made, output_stride, pretrained=pretrained, published=network)
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 from torch import nn
 from torchvision.models import VGG16_BN_Weights, VGG16_Weights
 
+from wsoltool.errors import check_choice
 from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.backbones.layers import extra_convolutions, numbered_convolution
-from wsoltool.models.backbones.published import check_surgery
 from wsoltool.models.pretrained import Pretrained, apply_pretrained
 
 CHANNELS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
@@ -46,7 +46,8 @@ class VGG16(Backbone):
         pretrained: Pretrained = False,
     ) -> None:
         super().__init__()
-        check_surgery(self, surgery, ("stride", "wsolevaluation", "mldfr"))
+        what = f"{type(self).__name__} has no surgery={surgery!r}"
+        check_choice(what, surgery, ("stride", "wsolevaluation", "mldfr"))
         self._set_output_stride(output_stride, (8, 16, 32))
         layers = dict(_layers(output_stride, batch_norm))
         self._layer_names = tuple(layers)

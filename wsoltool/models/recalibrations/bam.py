@@ -8,10 +8,10 @@ from functools import partial
 import torch
 from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError
+from wsoltool.errors import ConfigError, check_choice
 from wsoltool.models.contracts import Recalibration
 from wsoltool.models.recalibrations.batch_norm import BatchNorm
-from wsoltool.models.recalibrations.options import check_choice, reduced_channels
+from wsoltool.models.recalibrations.options import reduced_channels
 
 _COMBINED: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "sum": torch.add,
@@ -55,8 +55,8 @@ class BAM(Recalibration):
     ) -> None:
         super().__init__()
         hidden = reduced_channels("BAM", channels, reduction)
-        check_choice("BAM", "norm", norm, ("output", "hidden"))
-        check_choice("BAM", "combine", combine, _COMBINED)
+        check_choice(f"BAM: norm={norm!r}", norm, ("output", "hidden"))
+        check_choice(f"BAM: combine={combine!r}", combine, _COMBINED)
         if not isinstance(dilation, int) or dilation < 1:
             raise ConfigError(f"BAM: dilation={dilation!r}", expected="1 cell or more")
         self.combine = combine

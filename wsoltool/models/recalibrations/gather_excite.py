@@ -8,11 +8,11 @@ from math import log2
 import torch
 from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError, ShapeError
+from wsoltool.errors import ConfigError, ShapeError, check_choice
 from wsoltool.models.contracts import Recalibration
 from wsoltool.models.recalibrations.attention import channel_mlp
 from wsoltool.models.recalibrations.batch_norm import BatchNorm
-from wsoltool.models.recalibrations.options import check_choice, reduced_channels
+from wsoltool.models.recalibrations.options import reduced_channels
 from wsoltool.structures import Size
 
 
@@ -61,8 +61,8 @@ class GatherExcite(Recalibration):
         map_size: int | Size | None = None,
     ) -> None:
         super().__init__()
-        check_choice("GatherExcite", "extent", extent, (0, 2, 4, 8))
-        check_choice("GatherExcite", "gather", gather, ("average", "convolution"))
+        check_choice(f"GatherExcite: extent={extent!r}", extent, (0, 2, 4, 8))
+        check_choice(f"GatherExcite: gather={gather!r}", gather, ("average", "convolution"))
         self.map_size = _sides(map_size, needed=gather == "convolution" and extent == 0)
         if gather == "average":
             self.gather = _average(extent)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from wsoltool.errors import ConfigError
+from wsoltool.errors import ConfigError, check_choice
 from wsoltool.models.contracts import Recalibration
 from wsoltool.models.recalibrations.batch_norm import BatchNorm
-from wsoltool.models.recalibrations.options import check_choice
 
 
 class NonLocal(Recalibration):
@@ -53,7 +52,7 @@ class NonLocal(Recalibration):
     ) -> None:
         super().__init__()
         known = ("embedded_gaussian", "gaussian", "dot_product")
-        check_choice("NonLocal", "pairwise", pairwise, known)
+        check_choice(f"NonLocal: pairwise={pairwise!r}", pairwise, known)
         if channels < 2:
             raise ConfigError(f"NonLocal: {channels} channels", expected="2 or more, to be halved")
         if scaled and pairwise == "dot_product":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from wsoltool.errors import ConfigError, did_you_mean
+from wsoltool.errors import ConfigError
 
 
 def reduced_channels(owner: str, channels: int, reduction: int) -> int:
@@ -31,20 +29,6 @@ def check_kernel_size(owner: str, kernel_size: int) -> None:
         raise ConfigError(
             f"{owner}: kernel_size={kernel_size!r}",
             expected="an odd number of cells: a kernel has a centre",
-        )
-
-
-def check_choice(owner: str, key: str, value: object, known: Iterable[object]) -> None:
-    """Refuse a value that is none of the ``known`` ones.
-
-    Raises:
-        ConfigError: With the near name.
-    """
-    known = tuple(known)
-    if isinstance(value, bool) or value not in known:
-        names = [str(name) for name in known]
-        raise ConfigError(
-            f"{owner}: {key}={value!r}", known=names, hint=did_you_mean(str(value), names)
         )
 
 
