@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+
+# As in training with `model.compile`: before mmengine's Runner imports distutils.
+import setuptools  # noqa: F401
 import torch
 
 from wsoltool.config import load_config

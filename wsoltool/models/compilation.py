@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from inspect import signature
 from typing import Any
 
@@ -67,6 +68,9 @@ def compile_backbone(backbone: Backbone, options: Mapping[str, Any], at: str) ->
     Raises:
         ConfigError: A value that torch.compile refuses.
     """
+    # torch's default backend imports it. It replaces distutils and has to come first: mmengine's
+    # Runner imports that one as soon as it is made.
+    import_module("setuptools")
     limit: dict[str, Any] = {}
     if "recompile_limit" in _arguments():
         limit = {"recompile_limit": RECOMPILE_LIMIT}
