@@ -10,6 +10,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from wsoltool.errors import ConfigError
 from wsoltool.models.backbones.inception import (
     FineInceptionB,
     FineInceptionD,
@@ -72,6 +73,11 @@ def test_wsolevaluations_inception(stride: int, cells: int, alive, assert_close)
         assert_close(ours, benchmark_inception(original, images, large=stride == 8))
     assert net.step_names[-1] == "Mixed_6e"
     assert ("maxpool3" in net.step_names) == (stride == 16)
+
+
+def test_wsolevaluations_inception_has_no_stride_32() -> None:
+    with pytest.raises(ConfigError, match="surgery='wsolevaluation' makes a last map of stride 8"):
+        InceptionV3(output_stride=32, surgery="wsolevaluation")
 
 
 def test_mldfrs_inception() -> None:

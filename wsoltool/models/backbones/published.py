@@ -80,7 +80,7 @@ class PublishedBackbone(Backbone):
         self._operate(surgery)
         self._add_convolutions(extra_conv)
         self._name_steps()
-        self._check_surgery()
+        self._check_surgery(surgery)
         names_after = set(self.state_dict())
         apply_pretrained(
             self,
@@ -168,12 +168,12 @@ class PublishedBackbone(Backbone):
         self.canonical = {"stem": _stem(steps), **_poolings(steps), **stages}
         self.aliases = _containers(steps)
 
-    def _check_surgery(self) -> None:
+    def _check_surgery(self, surgery: str) -> None:
         found = self.insert_points["last"][1]
         if found != self.output_stride:
             raise ConfigError(
                 f"{type(self).__name__} cannot be had at output_stride={self.output_stride}: "
-                f"without its convolutions' strides its last map has stride {found}",
+                f"surgery={surgery!r} makes a last map of stride {found}",
             )
         if not self.tiles:
             self.smallest_side = smallest_side(self)
