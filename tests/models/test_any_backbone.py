@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 
@@ -83,7 +82,9 @@ def test_a_method_trains_and_localizes(backbone, method):
     for prediction in model.eval().test_step(batch()):
         found = prediction.map(prediction.class_ids[0])
         assert found.shape == (SIDE, SIDE)
-        assert 0 <= found.min() < found.max() <= 1 or np.ptp(found) == 0
+        assert found.min() == 0
+        # Grad-CAM's ReLU may leave nothing of a random network's map.
+        assert found.max() == 1 or (method == "has+gradcam" and not found.any())
 
 
 def test_inserting_changes_no_name_and_no_weight(backbone):

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from torch import Tensor, nn
 
 from wsoltool.errors import ConfigError, ShapeError, WsolError
-from wsoltool.models.backbones.base import Backbone
+from wsoltool.models.backbones.base import Backbone, part_of
 from wsoltool.models.contracts import Eraser
 from wsoltool.structures import Samples
 
@@ -50,9 +50,9 @@ class Inserts(nn.ModuleDict):
         super().__init__()
         self.points: dict[str, str] = {}
         self.current_samples: Samples | None = None
-        # Where each insert's hook is, as the backbone names its modules; in a tuple, the backbone
-        # is no submodule of its inserts.
-        self._hooked: dict[str, str] = {}
+        # Where each insert's hook is: path and module. In a tuple or dict, the backbone and its
+        # parts are no submodules of the inserts.
+        self._hooked: dict[str, tuple[tuple[str, ...], nn.Module]] = {}
         self._backbone = (backbone,)
         for pattern, build in entries:
             for point in backbone.resolve_points(pattern):
@@ -75,7 +75,7 @@ class Inserts(nn.ModuleDict):
         self._backbone = (backbone,)
         for key, point in self.points.items():
             module = backbone.module_at(point)
-            self._hooked[key] = names[id(module)]
+            self._hooked[key] = tuple(names[id(module)].split(".")), module
             if not self._acts_on(module, key):
                 backbone.keep(point)
                 module.register_forward_hook(_InsertHook(self, key))
@@ -87,7 +87,7 @@ class Inserts(nn.ModuleDict):
     def samples(self, samples: Samples | None) -> Iterator[None]:
         """Within the block, erasers see these samples: those of the images in the backbone."""
         (backbone,) = self._backbone
-        if not all(self._acts_on(backbone.get_submodule(n), k) for k, n in self._hooked.items()):
+        if any(part_of(backbone, path) is not module for path, module in self._hooked.values()):
             self.attach(backbone)
         before = self.current_samples
         self.current_samples = samples

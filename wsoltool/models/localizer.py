@@ -87,7 +87,7 @@ class Localizer(BaseModel):
         self.map_source = map_source or HeadMaps()
         #: Which classes are mapped at test; commands replace it.
         self.class_query: ClassQuery = labels_and_top1
-        self._cover_checked = False
+        self._cover_told = False
         head.bind(backbone)
         self._check_parts()
         backbone.want(head.taps)
@@ -213,9 +213,9 @@ class Localizer(BaseModel):
         pixels, cells = images.shape[-2:], last.shape[-2:]
         rest = max(abs(side - stride * n) for side, n in zip(pixels, cells, strict=True))
         divides = all(side % stride == 0 for side in pixels)
-        if self._cover_checked or divides or 2 * rest <= stride or not self.backbone.tiles:
+        if self._cover_told or divides or 2 * rest <= stride or not self.backbone.tiles:
             return
-        self._cover_checked = True
+        self._cover_told = True
         logger.warning(
             "images of %d x %d pixels do not divide by the output stride %d: maps of %d x %d cells "
             "are stretched by up to %d pixels; Resize to multiples of %d, or "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from wsoltool.errors import ConfigError
+from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.backbones.inception import (
     FineInceptionB,
     FineInceptionD,
@@ -116,8 +118,11 @@ def test_googlenet_gap_ends_at_inception4e(alive, assert_close) -> None:
     assert features["last"].shape == (1, 1024, 14, 14)
 
 
-def test_googlenet_without_batchnorm() -> None:
-    net = GoogLeNet(batch_norm=False)
+def test_googlenet_without_batchnorm(tmp_path: Path) -> None:
+    original = torchvision.models.googlenet(init_weights=False)
+    torch.save(original.state_dict(), tmp_path / "weights.pth")
+    net = GoogLeNet(batch_norm=False, pretrained={"file": str(tmp_path / "weights.pth")})
+    assert torch.equal(net.conv2.conv.weight, original.conv2.conv.weight)
     assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
     convolutions = sum(isinstance(module, nn.Conv2d) for module in net.modules())
     assert len(net.resolve_points("@Conv2d")) == convolutions == 57
@@ -133,7 +138,7 @@ def test_auxiliary_heads_are_out_of_the_way(cls: type, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("cls", "name"), [(GoogLeNet, "googlenet"), (InceptionV3, "inception_v3")])
 def test_published_weights_meet_pixels_as_they_were_trained(
-    cls: type, name: str, tmp_path: Path, alive, assert_close
+    cls: Callable[..., Backbone], name: str, tmp_path: Path, alive, assert_close
 ) -> None:
     """torchvision's networks transform their input themselves; here the preprocessor does it."""
     model = torchvision.models.get_model(name, weights=None, init_weights=False)

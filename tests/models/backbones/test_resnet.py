@@ -124,7 +124,7 @@ def test_seresnet50_is_resnet50_with_its_gates(alive, assert_close) -> None:
 
 
 def test_seresnet50_has_the_published_number_of_parameters() -> None:
-    """28.09 M with the classifier (Hu et al., Table 2 has 28.1 M)."""
+    """28.09 M with the classifier (Woo et al., ECCV 2018, Table 4)."""
     count = sum(p.numel() for p in SEResNet50().parameters()) + 2048 * 1000 + 1000
     assert count == pytest.approx(28.09e6, rel=1e-3)
 

@@ -7,12 +7,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from wsoltool.errors import ConfigError, ShapeError, did_you_mean
+from wsoltool.errors import ConfigError, ShapeError, check_choice, did_you_mean
 from wsoltool.models.backbones.tracing import PROBE_SIZE, map_shapes, stride_of
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -111,11 +112,8 @@ class Backbone(nn.Module, ABC):
             )
 
     def _set_output_stride(self, output_stride: int, allowed: Iterable[int]) -> None:
-        if output_stride not in (allowed := tuple(allowed)):
-            raise ConfigError(
-                f"{type(self).__name__} has no output_stride={output_stride!r}",
-                expected="one of " + ", ".join(map(str, allowed)),
-            )
+        what = f"{type(self).__name__} has no output_stride={output_stride!r}"
+        check_choice(what, output_stride, allowed)
         self.output_stride = output_stride
 
     def want(self, names: Iterable[str]) -> None:
@@ -304,6 +302,18 @@ class Backbone(nn.Module, ABC):
     def _map_shapes(self) -> dict[str, torch.Size]:
         """Shape of what each module makes of an image of ``PROBE_SIZE``, in running order."""
         return map_shapes(self, self._modules_by_point())
+
+
+def part_of(module: nn.Module, path: Iterable[str]) -> nn.Module:
+    """The module at ``path`` within another one, in a tenth of ``get_submodule``'s time.
+
+    For what every forward looks up, and nothing may cache: modules are replaced, as SyncBatchNorm
+    replaces BatchNorm.
+    """
+    found: Any = module
+    for name in path:
+        found = found._modules[name]
+    return found
 
 
 def _matches(name: str, pattern: str) -> bool:

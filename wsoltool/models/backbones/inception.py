@@ -12,10 +12,6 @@ from torchvision.models.inception import InceptionB, InceptionD
 from wsoltool.models.backbones.published import PublishedBackbone, make_network, remove_stride
 from wsoltool.models.pretrained import Pretrained
 
-# torchvision's published weights are TensorFlow's; its networks undo torchvision's preprocessing
-# (`transform_input`) to get pixels in [-1, 1], which the preprocessor gives at once.
-HALF = (127.5, 127.5, 127.5)
-
 
 class GoogLeNet(PublishedBackbone):
     """GoogLeNet with BatchNorm, as torchvision has it; the auxiliary classifiers are left out.
@@ -37,8 +33,6 @@ class GoogLeNet(PublishedBackbone):
     """
 
     surgeries: ClassVar = ("stride", "cam", "mldfr")
-    input_mean = HALF
-    input_std = HALF
 
     def __init__(
         self,
@@ -60,7 +54,6 @@ class GoogLeNet(PublishedBackbone):
             extra_conv=extra_conv,
             unused=() if batch_norm else ("*.bn.*",),
         )
-        self.input_mean, self.input_std = HALF, HALF
 
     def _operate(self, surgery: str) -> None:
         if surgery == "mldfr":
@@ -96,8 +89,6 @@ class InceptionV3(PublishedBackbone):
 
     surgeries: ClassVar = ("stride", "wsolevaluation", "mldfr")
     first_extra = 8
-    input_mean = HALF
-    input_std = HALF
 
     def __init__(
         self,
@@ -110,7 +101,6 @@ class InceptionV3(PublishedBackbone):
         super().__init__(
             network, output_stride, surgery, pretrained, "inception_v3", extra_conv=extra_conv
         )
-        self.input_mean, self.input_std = HALF, HALF
 
     def _operate(self, surgery: str) -> None:
         if surgery == "mldfr":

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision import models
 
 from wsoltool.errors import ConfigError, check_choice
-from wsoltool.models.backbones.base import Backbone
+from wsoltool.models.backbones.base import Backbone, part_of
 from wsoltool.models.backbones.layers import extra_convolutions, transition
 from wsoltool.models.backbones.tracing import (
     find_trunk,
@@ -23,6 +23,10 @@ from wsoltool.models.backbones.tracing import (
 from wsoltool.models.pretrained import Pretrained, ShapeHint, apply_pretrained
 
 OUTPUT_STRIDES = (8, 16, 32)
+#: torchvision's weights of these are TensorFlow's: the networks undo torchvision's preprocessing
+#: (`transform_input`) to get pixels in [-1, 1], which the preprocessor gives at once.
+INCEPTIONS = ("googlenet", "inception_v3")
+HALF = (127.5, 127.5, 127.5)
 POOLINGS = (nn.MaxPool2d, nn.AvgPool2d)
 STAGES = {4: "stage1", 8: "stage2", 16: "stage3", 32: "stage4"}
 
@@ -90,6 +94,8 @@ class PublishedBackbone(Backbone):
             new=sorted(names_after - names_before),
             shape_hint=shape_hint,
         )
+        if published in INCEPTIONS:
+            self.input_mean = self.input_std = HALF
 
     def _take_over(self, network: nn.Module) -> dict[str, str]:
         """Make the network's layers attributes; step name -> path of the layer."""
@@ -103,12 +109,7 @@ class PublishedBackbone(Backbone):
 
     def steps(self) -> Iterator[tuple[str, nn.Module]]:
         for name, path in self._paths.items():
-            module: Any = self
-            for part in path.split("."):
-                # Every forward comes here, and get_submodule takes ten times as long. Nothing is
-                # cached: modules are replaced, as SyncBatchNorm replaces BatchNorm.
-                module = module._modules[part]
-            yield name, module
+            yield name, part_of(self, path.split("."))
 
     def _operate(self, surgery: str) -> None:
         """Make the last map as fine as ``output_stride``."""
@@ -154,6 +155,8 @@ class PublishedBackbone(Backbone):
         self._paths = paths
 
     def _add_convolutions(self, widths: int | Sequence[int]) -> None:
+        if not widths:
+            return
         channels = map_shapes(self, dict(self.steps()))[list(self._paths)[-1]][1]
         for name, layer in extra_convolutions(self.first_extra, channels, widths):
             self.add_module(name, layer)
@@ -251,7 +254,7 @@ class Torchvision(PublishedBackbone):
 
 def make_network(name: str, **options: object) -> nn.Module:
     """torchvision's network with random weights, auxiliary classifiers included."""
-    if name in ("googlenet", "inception_v3"):
+    if name in INCEPTIONS:
         # Said openly, because torchvision warns that its default will change.
         options = {"init_weights": True, **options}
     return models.get_model(name, weights=None, **options)
