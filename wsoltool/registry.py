@@ -75,6 +75,7 @@ KINDS: dict[str, Kind] = {
             "wsoltool.datasets.base:LocalizationDataset",
             injected=("data_root",),
         ),
+        Kind("data set reader", "wsoltool_readers", "wsoltool.datasets.readers.base:RecordReader"),
         Kind("transform", "wsoltool_transforms", "mmcv.transforms:BaseTransform", foreign=_MMCV),
         Kind(
             "metric", "wsoltool_metrics", "mmengine.evaluator:BaseMetric", foreign=_MMENGINE_METRICS
@@ -96,6 +97,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "boxes": ("box extractor",),
     "loss": ("loss",),
     "dataset": ("data set",),
+    "reader": ("data set reader",),
     "pipeline": ("transform",),
     "metrics": ("metric",),
     "custom_hooks": ("runner hook",),

@@ -19,7 +19,12 @@ model = dict(
 """
 LOADER = """
 {name} = dict(
-    dataset=dict(type="ImageFolders", split="{split}", pipeline=[dict(type="Resize", size={size})])
+    dataset=dict(
+        type="Images",
+        reader=dict(type="ImageFolders"),
+        split="{split}",
+        pipeline=[dict(type="Resize", size={size})],
+    )
 )
 """
 

@@ -380,7 +380,8 @@ def test_more_photos_than_a_batch_are_answered_in_order(localize, photos):
 
 def test_photos_need_no_data_set(localize, photos):
     write(photos / "x.png", picture(40, 40))
-    gone = "test_dataloader.dataset={'type': 'WsolMetadata', 'split': 'test'}"
+    reader = "{'type': 'WsolMetadata'}"
+    gone = f"test_dataloader.dataset={{'type': 'Images', 'reader': {reader}, 'split': 'test'}}"
     outcome, content = localize(photos, "--cfg-options", gone, "data_root=/gone")
     assert outcome.code == 0, outcome
     assert len(content["images"]) == 1

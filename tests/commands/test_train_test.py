@@ -57,7 +57,10 @@ train_dataloader = dict(
     batch_size=4,
     num_workers=2,
     dataset=dict(
-        type="ImageFolders", split="train-weaksup", pipeline=[dict(type="Resize", size=(32, 32))]
+        type="Images",
+        reader=dict(type="ImageFolders"),
+        split="train-weaksup",
+        pipeline=[dict(type="Resize", size=(32, 32))],
     ),
 )
 train_cfg = dict(max_epochs=1, val_interval=0)
@@ -333,8 +336,9 @@ def score(wsoltool, photos, tmp_path):
         for name, lines in {**METADATA, **changed}.items():
             (folder / f"{name}.txt").write_text("".join(f"{line}\n" for line in lines))
         (tmp_path / "classes.txt").write_text("0,n0,cat\n1,n1,dog\n")
-        parts = {"type": "WsolMetadata", "split": "test", "images": str(photos / "images")}
-        parts |= {"metadata": str(folder.parent), "classes": str(tmp_path / "classes.txt")}
+        reader = {"type": "WsolMetadata", "images": str(photos / "images")}
+        reader |= {"metadata": str(folder.parent), "classes": str(tmp_path / "classes.txt")}
+        parts = {"type": "Images", "reader": reader, "split": "test"}
         loader = {"batch_size": 2, "num_workers": 1, "dataset": parts}
         text = (photos / "config.py").read_text() + f"test_dataloader = {loader!r}\n"
         (tmp_path / "config.py").write_text(text)

@@ -10,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from wsoltool.datasets.collate import check_classes, check_disjoint, collate
-from wsoltool.datasets.folders import ImageFolders
+from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.errors import DataError
 from wsoltool.structures import Sample, Truth
 
@@ -53,7 +54,7 @@ def test_multi_hot_labels():
 def test_batches_come_from_workers(tmp_path, write_image):
     for name in ("a/1.png", "a/2.png", "b/3.png"):
         write_image(tmp_path / name, seed=int(name[2]))
-    dataset = ImageFolders("train-weaksup", str(tmp_path))
+    dataset = Images("train-weaksup", str(tmp_path), ImageFolders())
     loader = DataLoader(dataset, batch_size=2, num_workers=1, collate_fn=collate)
     batches = list(loader)
     assert [s.image_id for b in batches for s in b["samples"]] == ["a/1.png", "a/2.png", "b/3.png"]

@@ -9,10 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
+from wsoltool.datasets.image_files import Images
 from wsoltool.datasets.images import read_mask
 from wsoltool.datasets.mask_files import MaskFiles
-from wsoltool.datasets.metadata import WsolMetadata
 from wsoltool.datasets.metadata_files import read_metadata
+from wsoltool.datasets.readers.metadata import WsolMetadata
 from wsoltool.datasets.records import Names
 from wsoltool.errors import DataError, ImageError
 
@@ -48,20 +49,24 @@ def root(tmp_path, write_image):
     return tmp_path
 
 
+def metadata_set(split, root, **options) -> Images:
+    return Images(split, root, WsolMetadata(**options))
+
+
 def refusal(root, index: int | None = None) -> DataError:
     """What building the data set, or else reading one of its images, raises."""
     if index is None:
         with pytest.raises(DataError) as caught:
-            WsolMetadata("test", str(root), masks="masks")
+            metadata_set("test", str(root), masks="masks")
     else:
-        dataset = WsolMetadata("test", str(root), masks="masks")
+        dataset = metadata_set("test", str(root), masks="masks")
         with pytest.raises(DataError) as caught:
             dataset[index]
     return caught.value
 
 
 def test_masks_of_an_image_are_united(root):
-    truth = WsolMetadata("test", str(root), masks="masks")[0][1].truth
+    truth = metadata_set("test", str(root), masks="masks")[0][1].truth
     expected = np.zeros((20, 30), np.uint8)
     expected[0:4, 0:4] = 255
     expected[3:7, 2:5] = 1
@@ -75,7 +80,7 @@ def test_masks_of_an_image_are_united(root):
 
 
 def test_masks_of_another_resolution_keep_it(root):
-    dataset = WsolMetadata("test", str(root), masks="masks")
+    dataset = metadata_set("test", str(root), masks="masks")
     truth = dataset[1][1].truth
     assert truth.mask.shape == (40, 60)
     assert np.argwhere(truth.mask == 1)[[0, -1]].tolist() == [[4, 3], [9, 10]]
@@ -97,20 +102,20 @@ def test_boxes_of_enlarged_masks_end_at_exact_borders(tmp_path):
 
 def test_recorded_sizes_spare_reading_the_image(root):
     (root / "metadata/test/image_sizes.txt").write_text("a.png,30,20\nb.png,30,20")
-    dataset = WsolMetadata("test", str(root), masks="masks")
+    dataset = metadata_set("test", str(root), masks="masks")
     (root / "images/b.png").unlink()
     assert dataset.truth(1).boxes.tolist() == [[1, 2, 6, 5]]
 
 
 def test_truth_alone_finds_the_size_of_its_image(root):
-    dataset = WsolMetadata("test", str(root), masks="masks")
+    dataset = metadata_set("test", str(root), masks="masks")
     dataset.load(0)
     assert dataset.truth(1).boxes.tolist() == [[1, 2, 6, 5]]
 
 
 def test_instances_without_a_pixel_give_no_box(root):
     write_mask(root / "masks/m/a1.png", (20, 30))
-    truth = WsolMetadata("test", str(root), masks="masks").truth(0)
+    truth = metadata_set("test", str(root), masks="masks").truth(0)
     assert truth.boxes.tolist() == [[4, 6, 30, 20]]
 
 
@@ -131,12 +136,12 @@ def test_weaksup_opens_no_mask(root):
     (root / "metadata/test").rename(root / "metadata/train-weaksup")
     (root / "masks").rename(root / "elsewhere")
     (root / "metadata/train-weaksup/localization.txt").unlink()
-    dataset = WsolMetadata("train-weaksup", str(root), masks="masks")
+    dataset = metadata_set("train-weaksup", str(root), masks="masks")
     assert dataset[0][1].truth is None
 
 
 def test_masks_reach_workers(root):
-    dataset = pickle.loads(pickle.dumps(WsolMetadata("test", str(root), masks="masks")))
+    dataset = pickle.loads(pickle.dumps(metadata_set("test", str(root), masks="masks")))
     assert len(dataset[0][1].truth.boxes) == 2
 
 
@@ -182,7 +187,7 @@ def test_an_image_without_mask(root):
 
 def test_masks_without_a_mask_folder(root):
     with pytest.raises(DataError, match="lists masks, but no mask folder") as caught:
-        WsolMetadata("test", str(root))
+        metadata_set("test", str(root))
     assert "masks=" in caught.value.hint
     (root / "masks").rename(root / "elsewhere")
     error = refusal(root)

@@ -20,7 +20,14 @@ from wsoltool.transforms.resize import Resize
 
 
 def loader(*pipeline, **dataset):
-    return {"dataset": {"type": "ImageFolders", "pipeline": pipeline, **dataset}}
+    return {
+        "dataset": {
+            "type": "Images",
+            "reader": {"type": "ImageFolders"},
+            "pipeline": pipeline,
+            **dataset,
+        }
+    }
 
 
 SQUARE = {"type": "Resize", "size": 224}

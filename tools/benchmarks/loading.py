@@ -14,7 +14,8 @@ from torchvision.datasets import ImageFolder
 
 from benchmarks.measurement import Measurement, Target, alternate, compare
 from wsoltool.datasets.creatures import Creatures
-from wsoltool.datasets.folders import ImageFolders
+from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.engine.dataloaders import build_dataloader
 from wsoltool.transforms.crop import RandomCrop
 from wsoltool.transforms.flip import RandomFlip
@@ -52,7 +53,7 @@ def write_photos(folder: Path, photos: int, copies: int) -> None:
 
 def toolbox_loader(folder: str) -> DataLoader:
     pipeline = [Resize(256), RandomCrop(224), RandomFlip()]
-    dataset = ImageFolders("train-weaksup", folder, pipeline=pipeline)
+    dataset = Images("train-weaksup", folder, ImageFolders(), pipeline)
     settings = {"batch_size": BATCH, "num_workers": WORKERS}
     return build_dataloader(dataset, settings, training=True, seed=0)
 

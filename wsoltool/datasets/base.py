@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
+from wsoltool.datasets.splits import SPLITS
 from wsoltool.errors import DataError, SupervisionError, WsolError, check_choice
 from wsoltool.structures import Sample, Truth
 
-SPLITS = ("train-weaksup", "train-fullsup", "test")
 Transform = Callable[[dict[str, Any]], dict[str, Any]]
 
 

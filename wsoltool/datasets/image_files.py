@@ -8,9 +8,16 @@ from pathlib import Path
 import numpy as np
 
 from wsoltool.datasets.base import LocalizationDataset, Transform
-from wsoltool.datasets.images import read_image
-from wsoltool.datasets.records import Records, check_box_convention, half_open
-from wsoltool.errors import DataError
+from wsoltool.datasets.images import read_image, read_segments
+from wsoltool.datasets.readers.base import Reader
+from wsoltool.datasets.records import (
+    BoxTable,
+    Problem,
+    Records,
+    check_box_convention,
+    half_open,
+)
+from wsoltool.errors import DataError, WsolError
 from wsoltool.structures import Size, Truth
 
 
@@ -22,9 +29,10 @@ class ImageFiles(LocalizationDataset):
         pipeline: Transforms, see :class:`LocalizationDataset`.
         image_root: An image's id is its path below this folder.
         classes: Class names; the label is the index.
-        records: Ids, labels and, where the split has them, sizes and boxes.
+        records: Ids, labels and, where the split has them, sizes, boxes, masks and segments.
         box_convention: Whether the boxes' x1 y1 are ``exclusive`` or ``inclusive``.
         exif: Turn images as their EXIF orientation says.
+        segment_root: The folder that the paths of segments start from; ``image_root`` by default.
     """
 
     def __init__(
@@ -37,10 +45,12 @@ class ImageFiles(LocalizationDataset):
         records: Records,
         box_convention: str,
         exif: bool,
+        segment_root: Path | None = None,
     ) -> None:
         super().__init__(split, pipeline)
         check_box_convention(box_convention)
         self.image_root, self.exif = image_root, exif
+        self.segment_root = segment_root or image_root
         self.classes, self.image_ids, self.records = tuple(classes), records.ids, records
         self.box_convention = box_convention
         self.multi_label = records.labels.ndim == 2
@@ -68,17 +78,57 @@ class ImageFiles(LocalizationDataset):
         return label.astype(np.float32) if self.multi_label else int(label)
 
     def read_truth(self, index: int) -> Truth:
-        if self.records.masks is not None:
-            return self.records.masks.truth(index, self._size(index))
-        if self.records.boxes is None:
+        """Boxes with their classes, masks and segments, as far as the records have them.
+
+        Raises:
+            DataError: The split has no boxes and no masks, or a mask does not fit its image.
+            ImageError: A mask or segmentation cannot be read.
+        """
+        boxes, masks = self.records.boxes, self.records.masks
+        if boxes is None and masks is None:
             raise DataError(
                 f"split {self.split} has no boxes",
                 at=self.image_ids[index],
                 expected="boxes, for they are needed to score and to choose thresholds",
                 hint="to get boxes for images without annotation use `wsoltool localize`",
             )
-        written = self.records.boxes[index]
-        return Truth(half_open(written, self.box_convention), annotated_boxes=written)
+        truth = None if masks is None else masks.truth(index, self._size(index))
+        if boxes is not None:
+            truth = self._annotated(boxes, index, None if truth is None else truth.mask)
+        assert truth is not None
+        if self.records.segments is not None and (name := self.records.segments[index]):
+            truth.segments = self._read_segments(index, name)
+        return truth
+
+    def _annotated(self, boxes: BoxTable, index: int, mask: np.ndarray | None) -> Truth:
+        """The truth of an image's own boxes."""
+        written, rows = boxes[index], boxes.rows(index)
+        return Truth(
+            half_open(written, self.box_convention),
+            annotated_boxes=written,
+            mask=mask,
+            labels=None if boxes.labels is None else np.array(boxes.labels[rows]),
+            difficult=None if boxes.difficult is None else np.array(boxes.difficult[rows]),
+        )
+
+    def _read_segments(self, index: int, name: str) -> np.ndarray:
+        path = self.segment_root / name
+        segments = read_segments(path)
+        if segments.shape != self._size(index):
+            (height, width), size = segments.shape, self._size(index)
+            raise DataError(
+                f"the segmentation has {width} x {height} pixels, its image {size[1]} x {size[0]}"
+                " (width x height)",
+                at=str(path),
+                expected="one pixel for each of the image",
+            )
+        if segments.max() > len(self.classes):
+            raise DataError(
+                f"the segmentation names class {segments.max()}",
+                at=str(path),
+                expected=f"0 for background, 1 to {len(self.classes)}, or 255",
+            )
+        return segments
 
     def _size(self, index: int) -> Size:
         """(height, width) of the image, which is decoded only if nothing else tells."""
@@ -114,3 +164,46 @@ class ImageFiles(LocalizationDataset):
                     expected="boxes inside the image",
                     hint="check box_convention, and whether the image was resized",
                 )
+
+
+class Images(ImageFiles):
+    """A data set read from the files that its authors publish, or from your own.
+
+    Args:
+        split: ``train-weaksup``, ``train-fullsup`` or ``test``.
+        data_root: The data set's folder.
+        reader: How it lies on disk: ``dict(type="CUB200")``, ``dict(type="ImageFolders")`` ...;
+            `wsoltool plugins core` lists them.
+        pipeline: Transforms, see :class:`LocalizationDataset`.
+
+    Raises:
+        ConfigError: The data set has no such split.
+        DataError: A file is missing or wrong, or an image that is listed cannot be used.
+    """
+
+    def __init__(
+        self, split: str, data_root: str | Path, reader: Reader, pipeline: Sequence[Transform] = ()
+    ) -> None:
+        home = reader.home(Path(data_root))
+        reading = reader.read(home, split)
+        if reading.problems:
+            raise problem_of_many(reading.problems)
+        super().__init__(
+            split,
+            pipeline,
+            image_root=reader.image_root(home),
+            classes=reading.classes,
+            records=reading.records,
+            box_convention=reader.box_convention,
+            exif=reader.exif,
+            segment_root=reader.mask_root(home),
+        )
+
+
+def problem_of_many(problems: Sequence[Problem]) -> WsolError:
+    """The first problem's error, which tells how many there are."""
+    error = problems[0].error
+    many = "it" if len(problems) == 1 else f"all {len(problems)} such images"
+    way = f"`wsoltool prepare` lists {many}, and can go on without them"
+    error.hint = f"{error.hint}; {way}" if error.hint else way
+    return error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 from pathlib import Path
 
@@ -46,11 +47,12 @@ def read_image(path: str | Path, exif: bool = True) -> np.ndarray:
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
-def read_mask(path: str | Path) -> np.ndarray:
+def read_mask(path: str | Path, level: int = 0) -> np.ndarray:
     """Read a black-and-white image file as a mask: what is not black.
 
     Args:
         path: The file, of any kind that :func:`read_image` takes.
+        level: Pixels above this grey level are in the mask.
 
     Returns:
         ``(H, W)`` bool.
@@ -58,7 +60,41 @@ def read_mask(path: str | Path) -> np.ndarray:
     Raises:
         ImageError: As for :func:`read_image`.
     """
-    return _read(path, cv2.IMREAD_GRAYSCALE, "mask") > 0
+    return _read(path, cv2.IMREAD_GRAYSCALE, "mask") > level
+
+
+def read_segments(path: str | Path) -> np.ndarray:
+    """Read an image file whose pixels are numbers of classes: grey levels, or palette indices.
+
+    Args:
+        path: A palette or 8-bit grey image, such as PASCAL VOC's SegmentationClass.
+
+    Returns:
+        ``(H, W)`` int16: class index + 1, 0 background, -1 where the file has 255.
+
+    Raises:
+        ImageError: As for :func:`read_image`, or the file is neither grey nor has a palette.
+    """
+    from PIL import Image
+
+    data = _read_bytes(path, "segmentation")
+    _check_complete(data, path, "segmentation")
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            mode, pixels = image.mode, np.array(image)
+    except (OSError, ValueError, Image.DecompressionBombError) as error:
+        raise ImageError(
+            "the segmentation cannot be decoded", at=str(path), expected=FORMATS, hint=str(error)
+        ) from error
+    if mode not in ("P", "L"):
+        raise ImageError(
+            f"the segmentation has mode {mode!r}, so its pixels are no numbers of classes",
+            at=str(path),
+            expected="a palette or 8-bit grey image",
+        )
+    segments = pixels.astype(np.int16)
+    segments[segments == 255] = -1
+    return segments
 
 
 def _read(path: str | Path, flags: int, kind: str) -> np.ndarray:

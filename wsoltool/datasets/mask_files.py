@@ -10,7 +10,7 @@ import numpy as np
 
 from wsoltool.datasets.image_sizes import header_sizes
 from wsoltool.datasets.images import read_mask
-from wsoltool.datasets.records import Names
+from wsoltool.datasets.records import Names, select_groups
 from wsoltool.errors import DataError
 from wsoltool.structures import Size, Truth
 
@@ -23,15 +23,24 @@ class MaskFiles:
 
     Attributes:
         root: The folder that all paths start from.
-        masks: One file an instance; its pixels are what is not black.
+        masks: One file an instance; its pixels are what is brighter than ``level``.
         offsets: ``(N + 1,)`` int64, rising: every image has a mask.
-        ignored: N files, the pixels of each image that are not to be scored, in the same way.
+        ignored: N files, the pixels of each image that are not to be scored, in the same way;
+            empty names where that is none.
+        level: Grey level in [0, 255); 0 takes what is not black.
     """
 
     root: Path
     masks: Names
     offsets: np.ndarray
     ignored: Names
+    level: int = 0
+
+    def select(self, rows: np.ndarray) -> MaskFiles:
+        """The mask files of the images at ``rows``, in that order."""
+        offsets, members = select_groups(self.offsets, rows)
+        masks, ignored = self.masks.select(members), self.ignored.select(rows)
+        return MaskFiles(self.root, masks, offsets, ignored, self.level)
 
     def __len__(self) -> int:
         return len(self.ignored)
@@ -66,12 +75,13 @@ class MaskFiles:
         """
         instances = self.masks[slice(*self.offsets[index : index + 2])]
         union, boxes = self._unite([self.root / name for name in instances], size)
-        path = self.root / self.ignored[index]
-        ignored = read_mask(path)
-        if ignored.shape != union.shape:
-            raise _other_size(ignored, union, path, self.root / instances[0])
         mask = union.astype(np.uint8)
-        mask[ignored & ~union] = IGNORED
+        if self.ignored[index]:
+            path = self.root / self.ignored[index]
+            ignored = read_mask(path, self.level)
+            if ignored.shape != union.shape:
+                raise _other_size(ignored, union, path, self.root / instances[0])
+            mask[ignored & ~union] = IGNORED
         found = _covered(np.array(boxes, dtype=np.int64), union.shape, size or union.shape)
         return Truth(
             boxes=found.astype(np.float32),
@@ -83,12 +93,12 @@ class MaskFiles:
         self, paths: list[Path], size: Size | None
     ) -> tuple[np.ndarray, list[tuple[int, int, int, int]]]:
         """``(H, W)`` bool, the pixels of any file, and the tight box of each that shows some."""
-        union = read_mask(paths[0])
+        union = read_mask(paths[0], self.level)
         if size is not None:
             _check_proportions(union, size, paths[0])
         boxes = [_tight_box(union)]
         for path in paths[1:]:
-            mask = read_mask(path)
+            mask = read_mask(path, self.level)
             if mask.shape != union.shape:
                 raise _other_size(mask, union, path, paths[0])
             boxes.append(_tight_box(mask))
@@ -100,7 +110,7 @@ class MaskFiles:
                 if len(paths) > 1
                 else "the mask is all black",
                 at=str(paths[0]),
-                expected="object pixels, which are not black",
+                expected=f"object pixels, which are brighter than {self.level}",
             )
         return union, boxes
 

@@ -62,10 +62,18 @@ def wsoltool_losses():
 @hookimpl
 def wsoltool_datasets():
     from wsoltool.datasets.creatures import Creatures
-    from wsoltool.datasets.folders import ImageFolders
-    from wsoltool.datasets.metadata import WsolMetadata
+    from wsoltool.datasets.image_files import Images
 
-    return [Creatures, ImageFolders, WsolMetadata]
+    return [Creatures, Images]
+
+
+@hookimpl
+def wsoltool_readers():
+    from wsoltool.datasets.readers.cub import CUB200
+    from wsoltool.datasets.readers.folders import ImageFolders
+    from wsoltool.datasets.readers.metadata import WsolMetadata
+
+    return [CUB200, ImageFolders, WsolMetadata]
 
 
 @hookimpl

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mmengine.hooks import Hook
 
     from wsoltool.datasets.base import LocalizationDataset
+    from wsoltool.datasets.readers.base import RecordReader
     from wsoltool.errors import WsolError
     from wsoltool.models.contracts import (
         Backbone,
@@ -83,6 +84,14 @@ def wsoltool_losses() -> list[type[Loss]]:
 @hookspec
 def wsoltool_datasets() -> list[type[LocalizationDataset]]:
     """Data sets; the ``dataset`` key of a dataloader."""
+
+
+@hookspec
+def wsoltool_readers() -> list[type[RecordReader]]:
+    """How data sets lie on disk; the ``reader`` key of data set ``Images``, and `wsoltool prepare`.
+
+    Subclass :class:`~wsoltool.datasets.readers.base.Reader`.
+    """
 
 
 @hookspec

@@ -6,7 +6,8 @@ train_dataloader = dict(
     batch_size=32,
     num_workers=2,
     dataset=dict(
-        type="ImageFolders",
+        type="Images",
+        reader=dict(type="ImageFolders"),
         split="train-weaksup",
         pipeline=[
             dict(type="RandomResizedCrop", size=224, area=(0.6, 1.0)),
@@ -18,5 +19,5 @@ train_dataloader = dict(
 test_dataloader = dict(
     batch_size=32,
     num_workers=2,
-    dataset=dict(type="ImageFolders", split="test", pipeline=_squash),
+    dataset=dict(type="Images", reader=dict(type="ImageFolders"), split="test", pipeline=_squash),
 )

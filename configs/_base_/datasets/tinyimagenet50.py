@@ -1,7 +1,7 @@
 """50 classes of Tiny-ImageNet in wsolevaluation metadata; 64 x 64 photos shown at 128 x 128."""
 
 data_root = "tinyimagenet50"
-_set = dict(type="WsolMetadata", box_convention="inclusive")
+_set = dict(type="Images", reader=dict(type="WsolMetadata", box_convention="inclusive"))
 _squash = [dict(type="Resize", size=128)]
 train_dataloader = dict(
     batch_size=32,

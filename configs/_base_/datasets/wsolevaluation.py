@@ -4,7 +4,7 @@ Expects the images at the paths that the ids name, and
 ``metadata/<train-weaksup|train-fullsup|test>/`` below ``data_root``.
 """
 
-_set = dict(type="WsolMetadata", images=".", box_convention="exclusive")
+_set = dict(type="Images", reader=dict(type="WsolMetadata", images="."))
 _squash = [dict(type="Resize", size=224)]
 train_dataloader = dict(
     batch_size=32,

@@ -7,8 +7,9 @@ import pickle
 import numpy as np
 import pytest
 
-from wsoltool.datasets.metadata import WsolMetadata, read_classes
+from wsoltool.datasets.image_files import Images
 from wsoltool.datasets.metadata_files import read_metadata
+from wsoltool.datasets.readers.metadata import WsolMetadata, read_classes
 from wsoltool.errors import ConfigError, DataError, ImageError, SupervisionError
 
 GOOD = {
@@ -32,18 +33,22 @@ def root(tmp_path, write_image):
     return tmp_path
 
 
+def metadata_set(split, root, **options) -> Images:
+    return Images(split, root, WsolMetadata(**options))
+
+
 def rewrite(root, name, text, split="test"):
     (root / "metadata" / split / name).write_text(text)
 
 
 def refusal(root, split="test", **options) -> DataError:
     with pytest.raises(DataError) as caught:
-        WsolMetadata(split, str(root), **options)
+        metadata_set(split, str(root), **options)
     return caught.value
 
 
 def test_reads_images_labels_and_boxes(root):
-    dataset = WsolMetadata("test", str(root))
+    dataset = metadata_set("test", str(root))
     assert list(dataset.image_ids) == ["a/1.png", "b/2.png", "a/3.png"]
     assert dataset.classes == ("0", "1")
     assert not dataset.multi_label
@@ -59,7 +64,7 @@ def test_reads_images_labels_and_boxes(root):
 
 def test_inclusive_boxes_gain_a_pixel_but_keep_their_numbers(root):
     rewrite(root, "localization.txt", "a/1.png,0,0,29,19\nb/2.png,5,6,5,9\na/3.png,1,2,3,4\n")
-    dataset = WsolMetadata("test", str(root), box_convention="inclusive")
+    dataset = metadata_set("test", str(root), box_convention="inclusive")
     truth = dataset.truth(1)
     np.testing.assert_array_equal(truth.boxes, [[5, 6, 6, 10]])
     np.testing.assert_array_equal(truth.annotated_boxes, [[5, 6, 5, 9]])
@@ -71,7 +76,7 @@ def test_windows_line_ends_and_other_orders(root):
         lines = text.split("\n")
         lines = lines if name == "image_ids.txt" else lines[::-1]
         rewrite(root, name, "\r\n".join(lines) + "\r\n")
-    dataset = WsolMetadata("test", str(root))
+    dataset = metadata_set("test", str(root))
     assert [dataset.label(i) for i in range(3)] == [0, 1, 0]
     assert dataset.records.sizes.tolist() == [[20, 30], [20, 30], [25, 40]]
     np.testing.assert_array_equal(dataset.truth(0).boxes, [[2, 3, 4, 5], [0, 0, 30, 20]])
@@ -81,7 +86,7 @@ def test_weaksup_never_opens_the_boxes(root):
     path = root / "metadata/train-weaksup/localization.txt"
     path.unlink()
     path.mkdir()  # opening it would fail
-    dataset = WsolMetadata("train-weaksup", str(root))
+    dataset = metadata_set("train-weaksup", str(root))
     assert dataset[0][1].truth is None
     with pytest.raises(SupervisionError):
         dataset.truth(0)
@@ -91,7 +96,7 @@ def test_weaksup_never_opens_the_boxes(root):
 def test_sizes_are_optional(root, absent):
     path = root / "metadata/test/image_sizes.txt"
     path.unlink() if absent else path.write_text("")
-    dataset = WsolMetadata("test", str(root))
+    dataset = metadata_set("test", str(root))
     assert dataset.records.sizes is None
     assert dataset[2][1].size == (25, 40)
 
@@ -99,18 +104,18 @@ def test_sizes_are_optional(root, absent):
 def test_a_box_outside_an_image_of_unrecorded_size_is_found_on_loading(root):
     (root / "metadata/test/image_sizes.txt").unlink()
     rewrite(root, "localization.txt", "a/1.png,0,0,30,20\nb/2.png,0,0,31,20\na/3.png,1,2,3,4")
-    dataset = WsolMetadata("test", str(root))
+    dataset = metadata_set("test", str(root))
     dataset.load(0)
     with pytest.raises(DataError, match=r"reaches to x1 = 31, .* 30 x 20 pixels") as caught:
         dataset.load(1)
     assert caught.value.at.endswith("b/2.png")
     with pytest.raises(DataError, match="x1 = 31, y1 = 21"):
-        WsolMetadata("test", str(root), box_convention="inclusive").load(0)
+        metadata_set("test", str(root), box_convention="inclusive").load(0)
 
 
 def test_a_decoded_size_that_disagrees_names_the_file(root, write_image):
     write_image(root / "images/b/2.png", (30, 20))
-    dataset = WsolMetadata("test", str(root))
+    dataset = metadata_set("test", str(root))
     with pytest.raises(DataError, match=r"has 20 x 30 pixels, its record says 30 x 20") as caught:
         dataset[1]
     assert caught.value.at.endswith("b/2.png")
@@ -119,7 +124,7 @@ def test_a_decoded_size_that_disagrees_names_the_file(root, write_image):
 def test_a_missing_image_is_an_image_error(root):
     (root / "images/b/2.png").unlink()
     with pytest.raises(ImageError, match="does not exist"):
-        WsolMetadata("test", str(root))[1]
+        metadata_set("test", str(root))[1]
 
 
 BAD_LINES = [
@@ -179,7 +184,7 @@ def test_empty_splits_missing_files_and_masks(root):
 
 
 def test_missing_folders_list_what_is_there(root):
-    error = refusal(root, metadata_split="tset")
+    error = refusal(root, parts={"test": "tset"})
     assert "metadata folder" in error.what
     assert "train-weaksup" in error.known
     assert "image folder" in refusal(root, images="pictures").what
@@ -188,9 +193,9 @@ def test_missing_folders_list_what_is_there(root):
 
 def test_unknown_conventions_and_splits(root):
     with pytest.raises(ConfigError, match="did you mean 'inclusive'"):
-        WsolMetadata("test", str(root), box_convention="inclusiv")
-    with pytest.raises(ConfigError, match="unknown split 'val'"):
-        WsolMetadata("val", str(root), metadata_split="test")
+        metadata_set("test", str(root), box_convention="inclusiv")
+    with pytest.raises(ConfigError, match="no split val"):
+        metadata_set("val", str(root))
 
 
 def test_labels_with_gaps_need_a_class_list(root):
@@ -198,7 +203,7 @@ def test_labels_with_gaps_need_a_class_list(root):
     error = refusal(root)
     assert error.what == "no image has label 1, but others have 2"
     (root / "classes.txt").write_text("0,n0,cat\n1,n1,dog\n2,n2,sea\n")
-    dataset = WsolMetadata("test", str(root))
+    dataset = metadata_set("test", str(root))
     assert dataset.classes == ("cat", "dog", "sea")
     assert dataset.label(1) == 2
 
@@ -223,7 +228,7 @@ def test_class_lists(tmp_path):
 
 
 def test_data_sets_reach_workers(root):
-    dataset = pickle.loads(pickle.dumps(WsolMetadata("test", str(root))))
+    dataset = pickle.loads(pickle.dumps(metadata_set("test", str(root))))
     assert dataset[1][1].image_id == "b/2.png"
 
 
@@ -243,7 +248,7 @@ def test_many_lines_take_seconds(tmp_path):
     ("split", "count", "grey"), [("train-fullsup", 250, 5), ("test", 2500, 44)]
 )
 def test_tinyimagenet50(tinyimagenet50, split, count, grey):
-    dataset = WsolMetadata(split, str(tinyimagenet50), box_convention="inclusive")
+    dataset = metadata_set(split, str(tinyimagenet50), box_convention="inclusive")
     assert (len(dataset), len(dataset.classes)) == (count, 50)
     assert dataset.classes[:2] == ("goldfish", "American alligator")
     labels = [dataset.label(i) for i in range(count)]
@@ -264,7 +269,7 @@ def test_tinyimagenet50(tinyimagenet50, split, count, grey):
 
 
 def test_tinyimagenet50_training(tinyimagenet50):
-    dataset = WsolMetadata("train-weaksup", str(tinyimagenet50), box_convention="inclusive")
+    dataset = metadata_set("train-weaksup", str(tinyimagenet50), box_convention="inclusive")
     assert len(dataset) == 10000
     assert np.bincount(dataset.records.labels).tolist() == [200] * 50
     assert dataset.records.boxes is None

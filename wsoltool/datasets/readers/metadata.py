@@ -13,22 +13,25 @@ the image root:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
-from wsoltool.datasets.base import Transform
-from wsoltool.datasets.image_files import ImageFiles
 from wsoltool.datasets.metadata_files import read_metadata
-from wsoltool.datasets.records import check_box_convention
+from wsoltool.datasets.readers.base import RecordReader
+from wsoltool.datasets.records import Reading
+from wsoltool.datasets.splits import SPLITS
 from wsoltool.datasets.tables import Table
 from wsoltool.errors import DataError
 
 CLASSES = "classes.txt"
 
 
-class WsolMetadata(ImageFiles):
+@dataclass(frozen=True, kw_only=True)
+class WsolMetadata(RecordReader):
     """A data set described by wsolevaluation text metadata.
 
     Boxes follow the file: ``truth.annotated_boxes`` are its numbers, ``truth.boxes`` the same
@@ -37,17 +40,13 @@ class WsolMetadata(ImageFiles):
     opened for ``train-weaksup``.
 
     Args:
-        split: ``train-weaksup``, ``train-fullsup`` or ``test``.
-        data_root: The data set's folder.
         images: Image root, relative to ``data_root`` as are ``metadata`` and ``classes``.
-        metadata: Folder with a metadata folder for each split.
-        metadata_split: The name of this split's metadata folder; the split's own by default.
+        metadata: Folder with a metadata folder for each part; the parts are called as the splits
+            unless ``parts`` says otherwise.
         box_convention: ``exclusive``: the file's x1 y1 are the first pixels outside the box (or
             x0 + width); ``inclusive``: they are its last pixels.
         classes: Class list, lines of ``label,wnid,name``; by default ``classes.txt`` where that
             exists, else the classes are named by their numbers.
-        pipeline: Transforms, see :class:`LocalizationDataset`.
-        exif: Turn images as their EXIF orientation says; annotations usually do not.
         masks: The folder, relative to ``data_root``, that the mask files of ``localization.txt``
             lie in; None where it lists boxes.
 
@@ -55,44 +54,35 @@ class WsolMetadata(ImageFiles):
         DataError: A file is missing or one of its lines is wrong; the message names the line.
     """
 
-    def __init__(
-        self,
-        split: str,
-        data_root: str,
-        images: str = "images",
-        metadata: str = "metadata",
-        metadata_split: str | None = None,
-        box_convention: str = "exclusive",
-        classes: str | None = None,
-        pipeline: Sequence[Transform] = (),
-        exif: bool = False,
-        masks: str | None = None,
-    ) -> None:
-        check_box_convention(box_convention)
-        root = Path(data_root)
-        folder = root / metadata / (metadata_split or split)
-        with_boxes = split != "train-weaksup"
-        mask_root = None if masks is None or not with_boxes else root / masks
-        _check_folders(root, root / images, folder, mask_root)
-        names = _class_names(root, classes)
+    default_parts: ClassVar[Mapping[str, str]] = {split: split for split in SPLITS}
+
+    images: str = "images"
+    metadata: str = "metadata"
+    box_convention: str = "exclusive"
+    classes: str | None = None
+    masks: str | None = None
+
+    def image_root(self, home: Path) -> Path:
+        return home / self.images
+
+    def read_part(
+        self, home: Path, part: str, keep: Callable[[str], bool], with_truth: bool
+    ) -> Reading:
+        folder = home / self.metadata / part
+        mask_root = None if self.masks is None or not with_truth else home / self.masks
+        _check_folders(home, self.image_root(home), folder, mask_root)
+        names = _class_names(home, self.classes)
         records = read_metadata(
             folder,
-            with_boxes=with_boxes,
-            box_convention=box_convention,
+            with_boxes=with_truth,
+            box_convention=self.box_convention,
             num_classes=None if names is None else len(names),
             mask_root=mask_root,
         )
         if names is None:
             names = tuple(map(str, range(int(records.labels.max()) + 1)))
-        super().__init__(
-            split,
-            pipeline,
-            image_root=root / images,
-            classes=names,
-            records=records,
-            box_convention=box_convention,
-            exif=exif,
-        )
+        kept = np.fromiter(map(keep, records.ids), bool, len(records))
+        return Reading(names, records if kept.all() else records.select(np.flatnonzero(kept)))
 
 
 def read_classes(path: Path) -> tuple[str, ...]:

@@ -5,15 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
-import numpy as np
-
-from wsoltool.datasets.base import Transform
-from wsoltool.datasets.image_files import ImageFiles
 from wsoltool.datasets.images import EXTENSIONS
-from wsoltool.datasets.records import Names, Records
+from wsoltool.datasets.readers.base import Reader
+from wsoltool.datasets.records import Entry
 from wsoltool.errors import DataError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -21,66 +20,45 @@ logger = logging.getLogger(__name__)
 SPLIT_NAMES = frozenset(("train", "training", "val", "valid", "validation", "test", "testing"))
 
 
-class ImageFolders(ImageFiles):
+@dataclass(frozen=True, kw_only=True)
+class ImageFolders(Reader):
     """Images in one folder a class, sub-folders included; all of them are used.
 
-    ``data_root/<folder>/<class>/**/*.jpg``: the folder's name is the class name, classes are
+    ``data_root/<part>/<class>/**/*.jpg``: the folder's name is the class name, classes are
     sorted by name. Hidden files and folders are ignored and links to folders inside a class are not
-    followed. Other files are skipped, counted in :attr:`skipped` and reported as a warning.
-
-    The folders hold no boxes: this is for training, and for `wsoltool localize`. To score, describe
-    annotated images as :class:`~wsoltool.datasets.metadata.WsolMetadata`.
+    followed. Other files are skipped, and reported as a warning.
 
     Args:
-        split: ``train-weaksup``; asking another split for its truth is an error.
-        data_root: The data set's folder; ids are paths below it.
-        folder: Sub-folder that holds the class folders, such as ``train``; by default
-            ``data_root`` itself holds them.
+        parts: Split -> sub-folder that holds its class folders, such as ``train``; by default
+            ``data_root`` itself holds those of train-weaksup, and there are no other splits.
         classes: Class names in the order of their labels, exactly the folders that exist.
-        pipeline: Transforms, see :class:`LocalizationDataset`.
         exif: Turn images as their EXIF orientation says, as people see them.
-
-    Attributes:
-        skipped: How many files of each extension were skipped (``""``: no extension).
 
     Raises:
         DataError: A folder is missing, no class folder exists, or one holds no image.
     """
 
-    def __init__(
-        self,
-        split: str,
-        data_root: str,
-        folder: str = "",
-        classes: Sequence[str] | None = None,
-        pipeline: Sequence[Transform] = (),
-        exif: bool = True,
-    ) -> None:
-        root = Path(data_root)
-        class_root = root / folder
-        names = _class_folders(class_root)
-        if classes is not None:
-            _check_listed(names, classes, class_root)
-            names = list(classes)
-        self.skipped: Counter[str] = Counter()
-        found = [_images_below(class_root / name, self.skipped) for name in names]
-        _report_unused(self.skipped, class_root)
-        counts = [len(paths) for paths in found]
-        super().__init__(
-            split,
-            pipeline,
-            image_root=root,
-            classes=names,
-            records=Records(
-                Names.of(path.relative_to(root).as_posix() for paths in found for path in paths),
-                np.repeat(np.arange(len(names)), counts),
-            ),
-            box_convention="exclusive",
-            exif=exif,
-        )
+    default_parts: ClassVar[Mapping[str, str]] = {"train-weaksup": ""}
+
+    classes: Sequence[str] | None = None
+    exif: bool = True
+
+    def class_names(self, home: Path) -> Sequence[str]:
+        folder = home / self.part("train-weaksup")
+        names = class_folders(folder)
+        if self.classes is not None:
+            _check_listed(names, self.classes, folder)
+        return names if self.classes is None else self.classes
+
+    def entries(self, home: Path, part: str) -> Iterator[Entry]:
+        skipped: Counter[str] = Counter()
+        for label, name in enumerate(self.class_names(home)):
+            for path in images_below(home / part / name, skipped):
+                yield Entry(image=path.relative_to(home).as_posix(), labels=(label,))
+        _report_unused(skipped, home / part)
 
 
-def _class_folders(root: Path) -> list[str]:
+def class_folders(root: Path) -> list[str]:
     """Names of the folders below ``root``, sorted; never those of splits."""
     if not root.is_dir():
         raise DataError(
@@ -101,7 +79,7 @@ def _class_folders(root: Path) -> list[str]:
             f"the folders {', '.join(names)} look like splits, not like classes",
             at=str(root),
             expected="a folder that holds one folder a class",
-            hint=f"choose one of them with folder={splits[0]!r}",
+            hint=f"choose one of them with parts={{'train-weaksup': {splits[0]!r}}}",
         )
     return names
 
@@ -126,7 +104,7 @@ def _check_listed(present: Sequence[str], classes: Sequence[str], root: Path) ->
             )
 
 
-def _images_below(folder: Path, skipped: Counter[str]) -> list[Path]:
+def images_below(folder: Path, skipped: Counter[str]) -> list[Path]:
     """The image files below a class folder, sorted; counts the others in ``skipped``."""
     images: list[Path] = []
     others: Counter[str] = Counter()

@@ -1,0 +1,1 @@
+"""What ``wsoltool prepare`` does: checks a download image by image and writes its index."""
