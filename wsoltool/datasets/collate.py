@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations, islice
+from itertools import combinations
 from typing import Any
 
 import numpy as np
 import torch
 
 from wsoltool.datasets.base import LocalizationDataset
+from wsoltool.datasets.splits import check_apart
 from wsoltool.errors import DataError
 from wsoltool.structures import Sample, Samples
 
@@ -38,18 +39,9 @@ def check_disjoint(datasets: Sequence[LocalizationDataset]) -> None:
     Raises:
         DataError: Data sets of different splits share image ids.
     """
-    ids = [set(dataset.image_ids) for dataset in datasets]
-    for (first, first_ids), (second, second_ids) in combinations(
-        zip(datasets, ids, strict=True), 2
-    ):
-        shared = first_ids & second_ids
-        if first.split != second.split and shared:
-            raise DataError(
-                f"{len(shared)} images are in both {first.split} and {second.split}: "
-                + ", ".join(islice(sorted(shared), 3)),
-                expected="splits without common images",
-                hint="take them out of one split; scores on training images mean nothing",
-            )
+    for first, second in combinations(datasets, 2):
+        if first.split != second.split:
+            check_apart(first.split, first.image_ids, second.split, second.image_ids)
 
 
 def check_classes(datasets: Sequence[LocalizationDataset]) -> None:
