@@ -9,6 +9,7 @@ def run(arguments: argparse.Namespace) -> None:
     from mmengine.dist import is_main_process
 
     from wsoltool.commands.options import config_of, figures_console
+    from wsoltool.datasets.provenance import quarantine_lines
     from wsoltool.engine.scoring import score_checkpoint
     from wsoltool.evaluation.further_table import figure_rows, figures_table
     from wsoltool.evaluation.report_files import write_report
@@ -26,10 +27,11 @@ def run(arguments: argparse.Namespace) -> None:
     if not is_main_process():
         return
     console = figures_console()
+    left_out = quarantine_lines(outcome.data)
     if outcome.summary is not None:
-        console.print(metrics_table(outcome.summary))
+        console.print(metrics_table(outcome.summary, notes=left_out))
     for table in outcome.tables:
-        console.print(figures_table(table))
+        console.print(figures_table(table, left_out))
     shown = {name for table in outcome.tables for name in table.metrics()}
     for name, value in outcome.further.items():
         if name not in shown:
@@ -42,6 +44,7 @@ def run(arguments: argparse.Namespace) -> None:
             "config": str(config.filename),
             "checkpoint": str(arguments.checkpoint),
             "cfg_options": list(arguments.cfg_options),
+            "data": outcome.data,
         }
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
         console.print(f"figures: {figures_file}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +50,8 @@ class Scoring:
         runner: With the model and the test loader, for pictures.
         further: Figures of the config's further metrics.
         tables: Of those that have one, in the config's order; none on other ranks.
+        data: Split -> which images were scored, chose thresholds or, as the checkpoint says, were
+            trained on; see :meth:`~wsoltool.datasets.provenance.Provenance.plain`.
     """
 
     summary: Summary | None
@@ -57,6 +60,26 @@ class Scoring:
     runner: QuietRunner
     further: dict[str, float]
     tables: list[FurtherSummary]
+    data: dict[str, dict[str, Any]]
+
+
+def trained_on(meta: Mapping[str, Any], checkpoint: str | Path) -> dict[str, dict[str, Any]]:
+    """Split -> what a checkpoint says of the images it was trained on; empty in old ones.
+
+    Raises:
+        CheckpointError: It says something else.
+    """
+    data = meta.get("data", {})
+    entries = data.values() if isinstance(data, Mapping) else [None]
+    if not all(
+        isinstance(entry, Mapping) and isinstance(entry.get("images"), int) for entry in entries
+    ):
+        raise CheckpointError(
+            "the checkpoint does not say what it was trained on as wsoltool train writes it",
+            at=f"{checkpoint}: meta.data",
+            expected="split -> images, ids_sha256, quarantined, remarks, shares",
+        )
+    return {str(split): dict(entry) for split, entry in data.items()}
 
 
 def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, dict[str, Any]]:
@@ -120,7 +143,9 @@ def score_checkpoint(
         parts[f"{split}_cfg"] = {}
         parts[f"{split}_evaluator"] = metrics[loader]
     runner = build_runner(config, folder, model=model, **parts)
-    return _score(runner, "val_dataloader" in sets)
+    own = {dataset.split: dataset.provenance.plain() for dataset in sets.values()}
+    trained = {split: of for split, of in trained_on(meta, checkpoint).items() if split not in own}
+    return _score(runner, "val_dataloader" in sets, {**own, **trained})
 
 
 def _write_maps(table: LocalizationMetric | None, folder: Path) -> None:
@@ -144,7 +169,7 @@ def _no_checkpoint(config: Config, folder: Path) -> CheckpointError:
     )
 
 
-def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:
+def _score(runner: QuietRunner, has_fullsup: bool, data: dict[str, dict[str, Any]]) -> Scoring:
     table = localization_of(runner.test_evaluator.metrics)
     if has_fullsup and table is not None:
         runner.val()
@@ -158,8 +183,9 @@ def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:
     own = {} if summary is None else summary.metrics()
     further = {name: value for name, value in figures.items() if name not in own}
     if table is None:
-        return Scoring(None, None, None, runner, further, tables)
-    return Scoring(summary, table.results_by_image, table.fullsup, runner, further, tables)
+        return Scoring(None, None, None, runner, further, tables, data)
+    results, fullsup = table.results_by_image, table.fullsup
+    return Scoring(summary, results, fullsup, runner, further, tables, data)
 
 
 def _check_trained_classes(meta: dict[str, Any], classes: Any, checkpoint: str | Path) -> None:
