@@ -9,8 +9,8 @@ def run(arguments: argparse.Namespace) -> None:
     from mmengine.dist import is_main_process
 
     from wsoltool.commands.options import config_of, figures_console
-    from wsoltool.datasets.provenance import quarantine_lines
     from wsoltool.engine.scoring import score_checkpoint
+    from wsoltool.evaluation.data_entries import quarantine_lines
     from wsoltool.evaluation.further_table import figure_rows, figures_table
     from wsoltool.evaluation.report_files import write_report
     from wsoltool.evaluation.table import metrics_table
@@ -32,6 +32,8 @@ def run(arguments: argparse.Namespace) -> None:
         console.print(metrics_table(outcome.summary, notes=left_out))
     for table in outcome.tables:
         console.print(figures_table(table, left_out))
+    for line in left_out if outcome.summary is None and not outcome.tables else ():
+        console.print(line)
     shown = {name for table in outcome.tables for name in table.metrics()}
     for name, value in outcome.further.items():
         if name not in shown:
@@ -58,5 +60,5 @@ def run(arguments: argparse.Namespace) -> None:
         summaries = [s for s in (outcome.summary, *outcome.tables) if s is not None]
         figures = {name: f"{v:.1f}" for s in summaries for name, v in s.metrics().items()}
         items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
-        page = write_gallery(gallery, items, f"{config.filename}", figures)
+        page = write_gallery(gallery, items, f"{config.filename}", figures, left_out)
         console.print(f"gallery: {page}")

@@ -11,7 +11,7 @@ from typing import Any
 from wsoltool.datasets.base import Transform
 from wsoltool.datasets.image_files import ImageFiles
 from wsoltool.datasets.index import Index, open_index
-from wsoltool.datasets.provenance import Provenance, made_shares
+from wsoltool.datasets.provenance import Provenance
 from wsoltool.datasets.records import Records
 from wsoltool.errors import DataError
 
@@ -60,14 +60,7 @@ class Prepared(ImageFiles):
 
     @cached_property
     def provenance(self) -> Provenance:
-        facts = self.index.facts(self.split)
-        return Provenance(
-            facts.images,
-            facts.ids_sha256,
-            facts.quarantined,
-            self.index.remarks,
-            made_shares(self.index.options),
-        )
+        return Provenance.of_index(self.index, self.split)
 
     def __getstate__(self) -> dict[str, Any]:
         return {k: v for k, v in self.__dict__.items() if k not in ("records", "image_ids")}

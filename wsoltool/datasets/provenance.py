@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from wsoltool.datasets.index import Index
 from wsoltool.datasets.splits import ids_sha256
 
 
@@ -34,6 +35,13 @@ class Provenance:
         """Of images that nothing more is known of."""
         return cls(len(image_ids), ids_sha256(image_ids))
 
+    @classmethod
+    def of_index(cls, index: Index, split: str) -> Provenance:
+        """Of a split that was prepared."""
+        facts = index.facts(split)
+        shares = made_shares(index.options)
+        return cls(facts.images, facts.ids_sha256, facts.quarantined, index.remarks, shares)
+
     def plain(self) -> dict[str, Any]:
         """The attributes as plain data, for JSON and checkpoints."""
         return {
@@ -49,21 +57,3 @@ def made_shares(options: Mapping[str, Any]) -> dict[str, float]:
     """The shares among a reader's options, without those that are 0."""
     shares = {"train-fullsup": options.get("fullsup_share"), "test": options.get("test_share")}
     return {split: share for split, share in shares.items() if share}
-
-
-def quarantine_lines(data: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """A line for each split that images were left out of.
-
-    Args:
-        data: Split -> what :meth:`Provenance.plain` says of it.
-
-    Example:
-        >>> quarantine_lines({"test": {"images": 5791, "quarantined": 3}})
-        ['test: 5,791 images, 3 left out by wsoltool prepare (quarantine)']
-    """
-    return [
-        f"{split}: {entry['images']:,} images, {entry['quarantined']:,} left out by"
-        " wsoltool prepare (quarantine)"
-        for split, entry in data.items()
-        if entry.get("quarantined")
-    ]

@@ -16,8 +16,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsoltool import __version__
-from wsoltool.datasets.provenance import quarantine_lines
 from wsoltool.engine.checkpoints import from_plain, to_plain
+from wsoltool.evaluation.data_entries import quarantine_lines
 
 
 class PlainCheckpointHook(CheckpointHook):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from mmengine.config import Config
 
 from wsoltool.config import plain
 from wsoltool.datasets.collate import check_classes, check_disjoint
-from wsoltool.engine.checkpoints import load_weights, read_checkpoint
+from wsoltool.engine.checkpoints import load_weights, read_checkpoint, trained_on
 from wsoltool.engine.dataloaders import build_dataloader, build_dataset
 from wsoltool.engine.distributed import join_group
 from wsoltool.engine.metrics import (
@@ -61,25 +60,6 @@ class Scoring:
     further: dict[str, float]
     tables: list[FurtherSummary]
     data: dict[str, dict[str, Any]]
-
-
-def trained_on(meta: Mapping[str, Any], checkpoint: str | Path) -> dict[str, dict[str, Any]]:
-    """Split -> what a checkpoint says of the images it was trained on; empty in old ones.
-
-    Raises:
-        CheckpointError: It says something else.
-    """
-    data = meta.get("data", {})
-    entries = data.values() if isinstance(data, Mapping) else [None]
-    if not all(
-        isinstance(entry, Mapping) and isinstance(entry.get("images"), int) for entry in entries
-    ):
-        raise CheckpointError(
-            "the checkpoint does not say what it was trained on as wsoltool train writes it",
-            at=f"{checkpoint}: meta.data",
-            expected="split -> images, ids_sha256, quarantined, remarks, shares",
-        )
-    return {str(split): dict(entry) for split, entry in data.items()}
 
 
 def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, dict[str, Any]]:
