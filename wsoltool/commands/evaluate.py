@@ -82,22 +82,26 @@ def _entries(request: MapRequest, outcome: MapEvaluation) -> dict[str, Any]:
         "masks": name(request.masks),
         "scores": name(request.scores),
         "fullsup": name(request.fullsup),
-        "box_convention": rules.box_convention,
+        "box_convention": outcome.box_convention,
         "interpolation": rules.interpolation,
         "normalise": rules.normalise,
         "threshold": rules.threshold,
         "bad_maps": outcome.bad.plain(),
         # The first alone: the maps of other splits may lie in the same folder.
         "extra_maps": {"count": len(outcome.extra), "first": list(outcome.extra[:SHOWN])},
+        "data": outcome.data,
     }
 
 
 def _notes(request: MapRequest, outcome: MapEvaluation) -> list[str]:
+    from wsoltool.evaluation.data_entries import quarantine_lines
+
     rules = request.rules
     scaled = "then scaled to [0, 1] (min-max)" if rules.normalise else "values as stored"
     return [
         f"Maps: {rules.interpolation} where they do not fit the frame, {scaled}.",
         outcome.bad.note(),
+        *quarantine_lines(outcome.data),
     ]
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.data_entries import DataEntries, quarantine_lines
 from wsoltool.evaluation.report_files import Report
 from wsoltool.evaluation.results import LocalizationResults
 
@@ -21,16 +22,19 @@ class Images:
         path: Of its JSON file.
         protocols: That it followed.
         truth: Its results without curves and pixels.
+        data: What it says of its images, see :mod:`wsoltool.evaluation.data_entries`.
     """
 
     path: str
     protocols: tuple[str, ...]
     truth: LocalizationResults
+    data: DataEntries
 
     @classmethod
     def of(cls, report: Report) -> Images:
         truth = replace(report.results, curves={}, pixels=None)
-        return cls(str(report.path), tuple(report.results.curves), truth)
+        data = report.figures.get("data", {})
+        return cls(str(report.path), tuple(report.results.curves), truth, data)
 
 
 def aligned(report: Report, first: Images) -> Report:
@@ -62,16 +66,22 @@ def _check_protocols(report: Report, first: Images) -> None:
 
 
 def _check_ids(report: Report, first: Images) -> None:
+    own_data = report.figures.get("data", {})
     ids, others = first.truth.image_ids, report.results.image_ids
     for path, own, other in ((first.path, ids, others), (str(report.path), others, ids)):
         alone = np.setdiff1d(own, other)
         if len(alone):
+            left_out = [
+                f"{name}: {line}"
+                for name, data in ((first.path, first.data), (report.path, own_data))
+                for line in quarantine_lines(data)
+            ]
             shown = ", ".join(map(str, alone[:SHOWN])) + (", ..." if len(alone) > SHOWN else "")
             raise EvaluationError(
                 f"{len(alone)} of {len(own)} images are in this evaluation alone: {shown}",
                 at=path,
                 expected="the same images in both, in any order",
-                hint="score both on the same split",
+                hint="; ".join(["score both on the same split", *left_out]),
             )
 
 
