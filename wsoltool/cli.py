@@ -13,11 +13,12 @@ from importlib import import_module
 from pathlib import Path
 
 from wsoltool import __version__
-from wsoltool.commands import evaluate_options
+from wsoltool.commands import evaluate_options, prepare_options
 from wsoltool.errors import WsolError
 
 #: Command -> what it does; the module ``wsoltool.commands.<name>`` runs it.
 COMMANDS: dict[str, str] = {
+    "prepare": "check a downloaded data set, and write the index that opens at once",
     "train": "train a localizer from a config",
     "test": "score a checkpoint: one table, and a gallery of pictures",
     "evaluate": "score maps of any tool: <image id>.npy against boxes or masks",
@@ -43,8 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(stop.args[0] if stop.args else "stopped", file=sys.stderr)
         if arguments.command == "train":
             print("--resume goes on after the last saved epoch", file=sys.stderr)
         return 130
@@ -186,6 +187,7 @@ def _new_plugin(parser: argparse.ArgumentParser) -> None:
 
 
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "prepare": prepare_options.add_to,
     "train": _train,
     "test": _test,
     "evaluate": evaluate_options.add_to,

@@ -53,7 +53,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         help="search for pictures that look nearly the same in two splits, with fingerprints that"
         " differ in so many of 64 bits, 0 to 11 (default: 3): near_duplicates.csv and .png",
     )
-    parser.add_argument("--workers", type=_workers, metavar="N", help="threads (default: one a core)")
+    parser.add_argument(
+        "--workers", type=_workers, metavar="N", help="threads (default: one a core)"
+    )
     parser.add_argument(
         "--download", action="store_true", help="first fetch to SRC what may be fetched; resumes"
     )

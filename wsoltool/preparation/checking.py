@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import islice
 from typing import NamedTuple
@@ -49,7 +49,7 @@ class Checker:
     def __init__(self, inspector: Inspector, journal: Journal, workers: int) -> None:
         self.inspector, self.journal, self.workers = inspector, journal, workers
 
-    def check(self, images: Iterable[Sequence[File]]) -> Iterator[Checked]:
+    def check(self, images: Iterable[Sequence[File]]) -> Generator[Checked, None, None]:
         """The facts of each image's files, in order; few of them are held at a time.
 
         Whatever ends the iteration, all that was looked into is in the journal.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cv2
+import numpy as np
 
 from wsoltool.datasets.index import INDEX, Quarantined, write_index
 from wsoltool.datasets.readers.base import RecordReader
@@ -19,6 +21,7 @@ from wsoltool.preparation.facts import REMEDIES, Flaw
 from wsoltool.preparation.inspection import Inspector
 from wsoltool.preparation.journal import Journal
 from wsoltool.preparation.lists import write_lists
+from wsoltool.preparation.pair_sheet import SHEET, write_pair_sheet
 from wsoltool.preparation.scan import Progress, Scan, SplitScan, scan
 from wsoltool.preparation.sources import Bad, Count, Source, read_source
 
@@ -102,6 +105,9 @@ def prepare(request: Request, progress: Progress) -> Outcome:
     scanned = _scan(request, source, progress)
     outcome = _judged(request, source, scanned, time.perf_counter() - started)
     write_lists(request.folder, outcome.bad, outcome.copies, outcome.near, scanned.splits)
+    if outcome.near:
+        root = request.reader.image_root(source.home)
+        write_pair_sheet(request.folder / SHEET, outcome.near, root, request.reader.exif)
     if outcome.bad and not request.quarantine:
         return outcome
     _write(request, source, outcome)
@@ -130,10 +136,21 @@ def _scan(request: Request, source: Source, progress: Progress) -> Scan:
     # Decoders may judge files otherwise in another version.
     depends = {name: str(root.resolve()) for name, root in roots.items()}
     journal = Journal(request.folder, {**depends, "exif": reader.exif, "opencv": cv2.__version__})
-    try:
+    with closing(journal), _quiet_opencv():
         return scan(source, reader, Checker(inspector, journal, request.workers), progress)
+
+
+@contextmanager
+def _quiet_opencv() -> Iterator[None]:
+    """OpenCV without its own log and threads, set once: threads would undo each other's setting."""
+    log, threads = cv2.utils.logging, cv2.getNumThreads()
+    level = log.setLogLevel(log.LOG_LEVEL_SILENT)
+    cv2.setNumThreads(1)
+    try:
+        yield
     finally:
-        journal.close()
+        log.setLogLevel(level)
+        cv2.setNumThreads(threads)
 
 
 def _judged(request: Request, source: Source, scanned: Scan, seconds: float) -> Outcome:
@@ -169,7 +186,7 @@ def _idle_classes(classes: Sequence[str], scanned: Scan) -> list[str]:
     if "train-weaksup" not in scanned.splits:
         return []
     labels = scanned.splits["train-weaksup"].records.labels
-    present = labels.any(axis=0).nonzero()[0] if labels.ndim == 2 else labels
+    present = np.flatnonzero(labels.any(axis=0)) if labels.ndim == 2 else np.unique(labels)
     seen = {*present.tolist()}
     return [name for label, name in enumerate(classes) if label not in seen]
 

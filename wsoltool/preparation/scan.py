@@ -107,11 +107,12 @@ def _scan_split(split: str, judge: Judge, results: Iterator[Checked]) -> SplitSc
     notes: list[tuple[str, str]] = []
     for row, checked in zip(range(count), results, strict=False):
         own = checked.facts[0]
-        if flaw := judge.flaw(row, checked.files, checked.facts):
+        flaw = judge.flaw(row, checked.files, checked.facts)
+        if flaw is not None:
             usable[row] = False
             bad.append(Bad(split, records.ids[row], flaw))
             continue
-        sizes[row], digests[row] = own.size, own.digest
+        sizes[row], digests[row] = own.size or 0, own.digest
         if own.fingerprint is not None:
             fingerprints[row], with_fingerprint[row] = own.fingerprint, True
         notes += [(records.ids[row], note) for note in own.notes]

@@ -126,8 +126,6 @@ class Judge:
             yield Flaw.of("segments", DataError(what))
 
 
-def _of_role(
-    role: str, files: Sequence[File], facts: Sequence[Facts]
-) -> list[tuple[str, Facts]]:
+def _of_role(role: str, files: Sequence[File], facts: Sequence[Facts]) -> list[tuple[str, Facts]]:
     pairs = zip(files, facts, strict=True)
     return [(file.name, fact) for file, fact in pairs if file.role == role]
