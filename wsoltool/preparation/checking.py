@@ -33,7 +33,7 @@ class Checked(NamedTuple):
     """
 
     files: Sequence[File]
-    facts: list[Facts]
+    facts: Sequence[Facts]
     fresh: bool
 
 
@@ -71,23 +71,24 @@ class Checker:
         found: list[Known] = []
         checked = []
         for files in images:
-            before = len(found)
-            facts = [self._facts(file, found) for file in files]
-            checked.append(Checked(files, facts, len(found) > before))
+            facts, fresh = zip(*(self._facts(file, found) for file in files), strict=True)
+            checked.append(Checked(files, facts, any(fresh)))
         if found:
-            self.journal.add(known for known in found if known.facts.flaw is None)
+            self.journal.add(found)
         return checked
 
-    def _facts(self, file: File, found: list[Known]) -> Facts:
-        """What is known of a file, or found now and added to ``found``."""
+    def _facts(self, file: File, found: list[Known]) -> tuple[Facts, bool]:
+        """What is known of a file, or found now; sound files are then added to ``found``."""
         status = self.inspector.status(*file)
         if isinstance(status, Flaw):
-            return Facts(thorough=True, flaw=status)
-        facts = self.journal.get(*file, status, thorough=not self.inspector.headers_only)
-        if facts is None:
-            facts = self.inspector.inspect(*file, status.st_size)
+            return Facts(thorough=True, flaw=status), True
+        known = self.journal.get(*file, status, thorough=not self.inspector.headers_only)
+        if known is not None:
+            return known, False
+        facts = self.inspector.inspect(*file, status.st_size)
+        if facts.flaw is None:
             found.append(Known(*file, status.st_size, status.st_mtime_ns, facts))
-        return facts
+        return facts, True
 
 
 def _chunks(images: Iterable[Sequence[File]], length: int) -> Iterator[list[Sequence[File]]]:

@@ -226,9 +226,11 @@ def _write(request: Request, source: Source, outcome: Outcome) -> None:
 
 def _remarks(outcome: Outcome) -> Iterator[str]:
     """What whoever reads results should know of the data set."""
+    one = "image of {} is the same file as an image"
     yield from (count.remark() for count in outcome.counts if count.wrong)
     for (split, other), number in copies_by_splits(outcome.copies).items():
-        yield f"{number} images of {split} are the same files as images of {other}"
+        are = "images of {} are the same files as images" if number > 1 else one
+        yield f"{number:,} {are.format(split)} of {other}"
 
 
 def copies_by_splits(pairs: Sequence[Pair]) -> dict[tuple[str, str], int]:

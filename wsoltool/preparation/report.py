@@ -49,7 +49,8 @@ def warning_lines(outcome: Outcome) -> Iterator[str]:
         names = ", ".join(outcome.idle_classes[:_SHOWN])
         many = ", ..." if len(outcome.idle_classes) > _SHOWN else ""
         number = len(outcome.idle_classes)
-        yield f"{number} classes have no image in train-weaksup: {names}{many}"
+        have = "classes have" if number > 1 else "class has"
+        yield f"{number:,} {have} no image in train-weaksup: {names}{many}"
 
 
 def report(request: Request, outcome: Outcome) -> dict[str, Any]:
