@@ -18,7 +18,7 @@ from wsoltool.errors import WsolError
 
 #: Command -> what it does; the module ``wsoltool.commands.<name>`` runs it.
 COMMANDS: dict[str, str] = {
-    "prepare": "check a downloaded data set, and write the index that opens at once",
+    "prepare": "check a data set's files and write its index",
     "train": "train a localizer from a config",
     "test": "score a checkpoint: one table, and a gallery of pictures",
     "evaluate": "score maps of any tool: <image id>.npy against boxes or masks",

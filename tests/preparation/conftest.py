@@ -1,10 +1,13 @@
-"""A miniature CUB-200-2011 that grows image by image, and the command as a function."""
+"""A miniature CUB-200-2011, the command as a function, and a web server that misbehaves."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import cv2
@@ -154,3 +157,98 @@ def looked_into(monkeypatch) -> list[str]:
 
     monkeypatch.setattr(Inspector, "inspect", counted)
     return names
+
+
+class Site:
+    """What a web server offers, and what it was asked.
+
+    Attributes:
+        files: Path -> content.
+        ranges: Whether parts of files can be asked for.
+        tag: The ETag of all files; None: none is sent.
+        cuts: After how many bytes each of the next connections ends, though more was announced.
+        statuses: Answered instead of a file, one a request.
+        asked: The Range of each request, None where all was asked for.
+        sent: Bytes of content that went out.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.ranges = True
+        self.tag: str | None = '"1"'
+        self.cuts: list[int] = []
+        self.statuses: list[int] = []
+        self.asked: list[str | None] = []
+        self.sent = 0
+        self.url = ""
+
+
+@contextmanager
+def serving(site: Site) -> Iterator[Site]:
+    """Serve on a free port while the block runs; ``site.url`` is its address."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            answer(self, site)
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+    thread.start()
+    site.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield site
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def answer(handler: BaseHTTPRequestHandler, site: Site) -> None:
+    asked = handler.headers.get("Range")
+    site.asked.append(asked)
+    if site.statuses:
+        empty(handler, site.statuses.pop(0))
+        return
+    content = site.files.get(handler.path.partition("?")[0])
+    if content is None:
+        empty(handler, 404)
+        return
+    condition = handler.headers.get("If-Range")
+    begin = 0
+    if asked and site.ranges and condition in (None, site.tag):
+        begin = int(asked.removeprefix("bytes=").rstrip("-"))
+        if begin >= len(content):
+            empty(handler, 416, {"Content-Range": f"bytes */{len(content)}"})
+            return
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {begin}-{len(content) - 1}/{len(content)}")
+    else:
+        handler.send_response(200)
+    body = content[begin:]
+    handler.send_header("Content-Length", str(len(body)))
+    if site.tag:
+        handler.send_header("ETag", site.tag)
+    handler.end_headers()
+    if site.cuts:
+        body = body[: site.cuts.pop(0)]
+    site.sent += len(body)
+    handler.wfile.write(body)
+
+
+def empty(handler: BaseHTTPRequestHandler, status: int, headers=()) -> None:
+    handler.send_response(status)
+    for name, value in dict(headers).items():
+        handler.send_header(name, value)
+    handler.send_header("Content-Length", "0")
+    handler.end_headers()
+
+
+@pytest.fixture
+def web_site():
+    """A running web server; see :class:`Site`."""
+    with serving(Site()) as site:
+        yield site

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import shutil
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import IO
 
 from wsoltool.errors import DataError
 
+DAMAGE = (
+    tarfile.TarError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    lzma.LZMAError,
+    zlib.error,
+    EOFError,
+)
+_BLOCK = 1 << 20
 _AGAIN = "run the same command to unpack it again"
 
 
@@ -40,13 +52,13 @@ def unpack(archive: Path, folder: Path) -> int:
     count = 0
     try:
         with opened(archive) as members:
-            for name, content in members:
+            for name, open_member in members:
                 path = _place(folder, name, archive)
                 path.parent.mkdir(parents=True, exist_ok=True)
-                with content, path.open("wb") as file:
-                    shutil.copyfileobj(content, file, 1 << 20)
+                with open_member() as content, path.open("wb") as file:
+                    shutil.copyfileobj(content, file, _BLOCK)
                 count += 1
-    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError) as error:
+    except DAMAGE as error:
         raise DataError(f"the archive is damaged: {error}", at=str(archive)) from error
     except OSError as error:
         raise DataError(
@@ -57,7 +69,7 @@ def unpack(archive: Path, folder: Path) -> int:
     return count
 
 
-Members = Iterator[tuple[str, "IO[bytes]"]]
+Members = Iterator[tuple[str, Callable[[], IO[bytes]]]]
 
 
 @contextmanager
@@ -68,10 +80,12 @@ def _opened_tar(path: Path) -> Iterator[Members]:
             for member in archive:
                 if member.isdir():
                     continue
-                content = archive.extractfile(member) if member.isreg() else None
-                if content is None:
+                if not member.isreg():
                     raise _refused(path, member.name, "is a link or a device")
-                yield member.name, content
+                yield member.name, partial(_content, archive, member)
+            # The checksum of compressed data stands at its end, behind the last member.
+            while archive.fileobj is not None and archive.fileobj.read(_BLOCK):
+                pass
 
         yield members()
 
@@ -88,9 +102,15 @@ def _opened_zip(path: Path) -> Iterator[Members]:
                     raise _refused(path, member.filename, "is a link or a device")
                 if member.flag_bits & 1:
                     raise _refused(path, member.filename, "is encrypted")
-                yield member.filename, archive.open(member)
+                yield member.filename, partial(archive.open, member)
 
         yield members()
+
+
+def _content(archive: tarfile.TarFile, member: tarfile.TarInfo) -> IO[bytes]:
+    content = archive.extractfile(member)
+    assert content is not None, "regular files have content"
+    return content
 
 
 def _place(folder: Path, name: str, archive: Path) -> Path:

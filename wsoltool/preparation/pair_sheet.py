@@ -23,12 +23,15 @@ def write_pair_sheet(
     """Write a PNG with a row for each of the first pairs: both images, and what they are.
 
     Args:
-        path: The file.
-        pairs: At least one.
+        path: The file; removed where there are no pairs.
+        pairs: Of similar images.
         root: The folder that image ids are paths below.
         exif: Images are turned as their EXIF orientation says.
         most: Rows.
     """
+    if not pairs:
+        path.unlink(missing_ok=True)
+        return
     sheet = np.concatenate([_row(pair, root, exif) for pair in pairs[:most]])
     encoded = cv2.imencode(".png", cv2.cvtColor(sheet, cv2.COLOR_RGB2BGR))[1]
     with whole_file(path) as file:

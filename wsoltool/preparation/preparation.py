@@ -105,7 +105,7 @@ def prepare(request: Request, progress: Progress) -> Outcome:
     scanned = _scan(request, source, progress)
     outcome = _judged(request, source, scanned, time.perf_counter() - started)
     write_lists(request.folder, outcome.bad, outcome.copies, outcome.near, scanned.splits)
-    if outcome.near:
+    if outcome.near is not None:
         root = request.reader.image_root(source.home)
         write_pair_sheet(request.folder / SHEET, outcome.near, root, request.reader.exif)
     if outcome.bad and not request.quarantine:
