@@ -195,12 +195,14 @@ def write_index(
         check_choice(f"images left out of {split!r}, which is not written", split, splits)
     for first, second in combinations(splits, 2):
         check_apart(first, splits[first].ids, second, splits[second].ids)
-    folder = Path(folder).absolute()
     folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
     written = {s: _write_split(folder, s, r, quarantined.get(s, ())) for s, r in splits.items()}
 
+    bases = [base.resolve() for base in (home, image_root, mask_root) if base is not None]
+
     def place(root: Path) -> str:
-        return _place(root, folder, home)
+        return _place(root.resolve(), folder, bases)
 
     content = {
         "format": FORMAT,
@@ -296,11 +298,18 @@ def _write_split(
     )
 
 
-def _place(root: Path, folder: Path, home: Path | None) -> str:
-    """A path as the index writes it: relative to its folder where both may be moved together."""
-    root, folder = root.resolve(), folder.resolve()
-    for together in (root, *([] if home is None else [home.resolve()])):
-        if folder.is_relative_to(together) or together.is_relative_to(folder):
+def _place(root: Path, folder: Path, bases: Sequence[Path]) -> str:
+    """A path as the index writes it.
+
+    Args:
+        root: The path.
+        folder: Of the index.
+        bases: Where one of these holds the index or lies inside of it, they may be moved together,
+            with all that the outer one holds: such a path is written relative to ``folder``.
+    """
+    for base in bases:
+        outer = min(base, folder, key=lambda path: len(path.parts))
+        if all(path.is_relative_to(outer) for path in (base, folder, root)):
             return Path(os.path.relpath(root, folder)).as_posix()
     return str(root)
 
