@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -18,7 +19,7 @@ from wsoltool.datasets.index import INDEX, Quarantined, open_index, write_index
 from wsoltool.datasets.mask_files import MaskFiles
 from wsoltool.datasets.records import BoxTable, Names, Records
 from wsoltool.datasets.splits import ids_sha256
-from wsoltool.errors import ConfigError, DataError
+from wsoltool.errors import ConfigError, DataError, WorkDirError
 
 LATIN1 = b"caf\xe9.jpg".decode("utf-8", "surrogateescape")
 
@@ -226,6 +227,21 @@ def test_a_killed_first_write_leaves_none(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="the folder holds no index") as caught:
         open_index(tmp_path)
     assert "wsoltool prepare DATASET SRC DST" in caught.value.hint
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    with pytest.raises(WorkDirError, match="the index cannot be written: Not a directory"):
+        write(tmp_path / "file/index", {"test": plain_records("a")})
+
+    def full(self, target):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "replace", full)
+    with pytest.raises(WorkDirError, match="No space left on device") as caught:
+        write(tmp_path / "index", {"test": plain_records("a")})
+    assert caught.value.at == str(tmp_path / "index")
+    assert [path for path in (tmp_path / "index").rglob("*") if path.is_file()] == []
 
 
 def damaged(folder: Path) -> str:

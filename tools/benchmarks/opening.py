@@ -28,11 +28,11 @@ def open_index(quick: bool = False) -> Measurement:
         folder = Path(name)
         reader = write_metadata(folder, images)
         write_prepared(folder, reader)
-        ways = (
-            lambda: Prepared("train-weaksup", folder / "index"),
-            lambda: Images("train-weaksup", folder, reader),
+        figures = alternate(
+            lambda: _seconds(lambda: Prepared("train-weaksup", folder / "index")),
+            lambda: _seconds(lambda: Images("train-weaksup", folder, reader)),
+            rounds,
         )
-        figures = alternate(*(lambda way=way: _seconds(way) for way in ways), rounds)
     return compare("open", "s", Target("ratio", above=10), *figures)
 
 
