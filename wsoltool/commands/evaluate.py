@@ -53,7 +53,6 @@ def _request(arguments: argparse.Namespace) -> MapRequest:
         interpolation=arguments.interpolation,
         normalise=arguments.normalise,
         bad_maps=arguments.bad_maps,
-        box_convention=arguments.box_convention,
     )
     return MapRequest(
         maps=arguments.maps,
@@ -62,6 +61,7 @@ def _request(arguments: argparse.Namespace) -> MapRequest:
         images=arguments.images,
         scores=arguments.scores,
         fullsup=arguments.fullsup,
+        box_convention=arguments.box_convention,
         rules=rules,
         workers=default_workers() if arguments.workers is None else arguments.workers,
         resamples=arguments.resamples,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from hashlib import sha256
 from itertools import combinations
@@ -17,59 +17,21 @@ from pathlib import Path
 from typing import Any
 
 from wsoltool.datasets.index_columns import from_columns, to_columns
+from wsoltool.datasets.index_facts import Quarantined, SplitFacts
 from wsoltool.datasets.index_files import (
     REMEDY,
-    ColumnFile,
     open_column,
     write_bytes,
     write_column,
 )
 from wsoltool.datasets.records import Records, check_box_convention
 from wsoltool.datasets.splits import SPLITS, check_apart, ids_sha256
-from wsoltool.errors import DataError, check_choice
+from wsoltool.errors import DataError, WorkDirError, check_choice
 from wsoltool.paths import whole_file
 
 INDEX = "index.json"
 FORMAT = 1
 WRITTEN = re.compile(r"\.?[a-z_]+-[0-9a-f]{12}\.(npy|json)(\.\d+\.part)?")
-
-
-@dataclass(frozen=True, slots=True)
-class Quarantined:
-    """An image that was left out because it cannot be used.
-
-    Attributes:
-        image: Its id.
-        reason: Why, for people to read.
-    """
-
-    image: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SplitFacts:
-    """What the index says of a split without opening its columns.
-
-    Attributes:
-        images: How many can be used.
-        boxes: How many these have; None where the split has none, or may not read them.
-        quarantined: How many images were left out.
-        ids_sha256: See :func:`~wsoltool.datasets.splits.ids_sha256`.
-        mask_root: The folder of the mask files; None where there are none.
-        mask_level: Grey level above which a mask's pixels are the object's.
-        columns: Column -> its file.
-        reasons: The file of what was left out and why; None where that is nothing.
-    """
-
-    images: int
-    boxes: int | None
-    quarantined: int
-    ids_sha256: str
-    mask_root: Path | None
-    mask_level: int
-    columns: Mapping[str, ColumnFile]
-    reasons: ColumnFile | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +107,7 @@ class Index:
             DataError: A file is missing or damaged.
         """
         for facts in self.splits.values():
-            for file in _files(facts):
+            for file in facts.files():
                 file.check(self.folder, whole=True)
 
 
@@ -187,6 +149,7 @@ def write_index(
     Raises:
         DataError: An image is in two splits.
         ConfigError: A split or the box convention is unknown.
+        WorkDirError: The folder cannot be written.
     """
     check_box_convention(box_convention)
     for split in splits:
@@ -195,12 +158,10 @@ def write_index(
         check_choice(f"images left out of {split!r}, which is not written", split, splits)
     for first, second in combinations(splits, 2):
         check_apart(first, splits[first].ids, second, splits[second].ids)
-    folder = Path(folder).absolute()
-    folder.mkdir(parents=True, exist_ok=True)
-    written = {s: _write_split(folder, s, r, quarantined.get(s, ())) for s, r in splits.items()}
+    bases = [base.resolve() for base in (home, image_root, mask_root) if base is not None]
 
     def place(root: Path) -> str:
-        return _place(root, folder, home)
+        return _place(root.resolve(), folder.resolve(), bases)
 
     content = {
         "format": FORMAT,
@@ -212,11 +173,19 @@ def write_index(
         "exif": exif,
         "classes": list(classes),
         "remarks": list(remarks),
-        "splits": {split: _facts_as_json(facts, place) for split, facts in written.items()},
     }
-    with whole_file(folder / INDEX) as file:
-        file.write(json.dumps(content, indent=1).encode())
-    _sweep(folder, written)
+    try:
+        facts = {s: _write_split(folder, s, r, quarantined.get(s, ())) for s, r in splits.items()}
+        content["splits"] = {split: own.as_json(place) for split, own in facts.items()}
+        with whole_file(folder / INDEX) as file:
+            file.write(json.dumps(content, indent=1).encode())
+        _sweep(folder, facts)
+    except OSError as error:
+        raise WorkDirError(
+            f"the index cannot be written: {error.strerror or error}",
+            at=str(folder),
+            hint="make room, or name another folder",
+        ) from error
 
 
 def open_index(folder: Path) -> Index:
@@ -241,9 +210,9 @@ def open_index(folder: Path) -> Index:
         if content["format"] != FORMAT:
             raise _unusable(path, f"it has format {content['format']!r}, not {FORMAT}")
         return _from_json(folder, content, sha256(data).hexdigest())
+    except DataError:
+        raise
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        if isinstance(error, DataError):
-            raise
         raise _unusable(path, f"it is damaged: {error!r}") from error
 
 
@@ -258,7 +227,7 @@ def _from_json(folder: Path, content: Mapping[str, Any], digest: str) -> Index:
         box_convention=content["box_convention"],
         exif=content["exif"],
         classes=tuple(content["classes"]),
-        splits={s: _facts_from_json(folder, facts) for s, facts in content["splits"].items()},
+        splits={s: SplitFacts.of_json(facts, folder) for s, facts in content["splits"].items()},
         remarks=tuple(content["remarks"]),
     )
 
@@ -296,49 +265,25 @@ def _write_split(
     )
 
 
-def _place(root: Path, folder: Path, home: Path | None) -> str:
-    """A path as the index writes it: relative to its folder where both may be moved together."""
-    root, folder = root.resolve(), folder.resolve()
-    for together in (root, *([] if home is None else [home.resolve()])):
-        if folder.is_relative_to(together) or together.is_relative_to(folder):
+def _place(root: Path, folder: Path, bases: Sequence[Path]) -> str:
+    """A path as the index writes it.
+
+    Args:
+        root: The path.
+        folder: Of the index.
+        bases: Where one of these holds the index or lies inside of it, they may be moved together,
+            with all that the outer one holds: such a path is written relative to ``folder``.
+    """
+    for base in bases:
+        outer = min(base, folder, key=lambda path: len(path.parts))
+        if all(path.is_relative_to(outer) for path in (base, folder, root)):
             return Path(os.path.relpath(root, folder)).as_posix()
     return str(root)
 
 
-def _facts_as_json(facts: SplitFacts, place: Callable[[Path], str]) -> dict[str, Any]:
-    return {
-        "images": facts.images,
-        "boxes": facts.boxes,
-        "quarantined": facts.quarantined,
-        "ids_sha256": facts.ids_sha256,
-        "mask_root": None if facts.mask_root is None else place(facts.mask_root),
-        "mask_level": facts.mask_level,
-        "columns": {name: file.as_json() for name, file in facts.columns.items()},
-        "reasons": None if facts.reasons is None else facts.reasons.as_json(),
-    }
-
-
-def _facts_from_json(folder: Path, entry: Mapping[str, Any]) -> SplitFacts:
-    root, reasons = entry["mask_root"], entry["reasons"]
-    return SplitFacts(
-        images=entry["images"],
-        boxes=entry["boxes"],
-        quarantined=entry["quarantined"],
-        ids_sha256=entry["ids_sha256"],
-        mask_root=None if root is None else (folder / root).resolve(),
-        mask_level=entry["mask_level"],
-        columns={name: ColumnFile.of_json(file) for name, file in entry["columns"].items()},
-        reasons=None if reasons is None else ColumnFile.of_json(reasons),
-    )
-
-
-def _files(facts: SplitFacts) -> list[ColumnFile]:
-    return [*facts.columns.values(), *([] if facts.reasons is None else [facts.reasons])]
-
-
 def _sweep(folder: Path, written: Mapping[str, SplitFacts]) -> None:
     """Remove the files of an earlier index, and what an interrupted write left."""
-    kept = {file.path for facts in written.values() for file in _files(facts)}
+    kept = {file.path for facts in written.values() for file in facts.files()}
     for split in SPLITS:
         for path in (folder / split).glob("*"):
             if f"{split}/{path.name}" not in kept and WRITTEN.fullmatch(path.name):

@@ -16,10 +16,10 @@ def to_columns(records: Records) -> dict[str, np.ndarray]:
     columns: dict[str, np.ndarray | None] = {"labels": records.labels, "sizes": records.sizes}
     columns |= _names_to_columns("id", records.ids)
     if (boxes := records.boxes) is not None:
-        columns |= {"boxes": boxes.boxes, "box_rows": boxes.offsets}
+        columns |= {"boxes": boxes.boxes, "box_groups": boxes.offsets}
         columns |= {"box_labels": boxes.labels, "box_difficult": boxes.difficult}
     if (masks := records.masks) is not None:
-        columns |= {"mask_rows": masks.offsets}
+        columns |= {"mask_groups": masks.offsets}
         columns |= _names_to_columns("mask", masks.masks)
         columns |= _names_to_columns("ignored", masks.ignored)
     if records.segments is not None:
@@ -29,7 +29,7 @@ def to_columns(records: Records) -> dict[str, np.ndarray]:
 
 def _names_to_columns(prefix: str, names: Names) -> dict[str, np.ndarray]:
     text = np.frombuffer(names.text, np.uint8)
-    return {f"{prefix}_text": text, f"{prefix}_rows": np.asarray(names.offsets)}
+    return {f"{prefix}_text": text, f"{prefix}_offsets": np.asarray(names.offsets)}
 
 
 def from_columns(
@@ -43,16 +43,16 @@ def from_columns(
     boxes = masks = None
     if "boxes" in columns:
         boxes = BoxTable(
-            columns["box_rows"],
+            columns["box_groups"],
             columns["boxes"],
             columns.get("box_labels"),
             columns.get("box_difficult"),
         )
-    if "mask_rows" in columns and mask_root is not None:
+    if "mask_groups" in columns and mask_root is not None:
         masks = MaskFiles(
             mask_root,
             _names(columns, "mask"),
-            columns["mask_rows"],
+            columns["mask_groups"],
             _names(columns, "ignored"),
             mask_level,
         )
@@ -67,4 +67,4 @@ def from_columns(
 
 
 def _names(columns: Mapping[str, np.ndarray], prefix: str) -> Names:
-    return Names(columns[f"{prefix}_text"].data, columns[f"{prefix}_rows"])
+    return Names(columns[f"{prefix}_text"].data, columns[f"{prefix}_offsets"])

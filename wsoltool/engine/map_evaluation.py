@@ -40,7 +40,8 @@ class MapRequest:
         images: Folder of the images, for their sizes where ``image_sizes.txt`` has none.
         scores: File of class rankings, see :mod:`wsoltool.evaluation.ranking`.
         fullsup: Figures of an earlier evaluation of train-fullsup, to choose thresholds on.
-        rules: How maps are read and scored.
+        box_convention: Of the annotation; None: what an index says, ``exclusive`` for text.
+        rules: How maps are read and scored; their box convention is replaced by what was found.
         workers: Threads; 0: none beside the caller's.
         resamples: Of the bootstrap; 0 for no intervals.
     """
@@ -51,6 +52,7 @@ class MapRequest:
     images: Path | None = None
     scores: Path | None = None
     fullsup: Path | None = None
+    box_convention: str | None = None
     rules: MapRules = field(default_factory=MapRules)
     workers: int = 0
     resamples: int = 1000
@@ -162,8 +164,8 @@ def _check_options(request: MapRequest) -> None:
     rules = request.rules
     get_protocols(rules.protocols)
     check_interpolation(rules.interpolation)
-    if rules.box_convention is not None:
-        check_box_convention(rules.box_convention)
+    if request.box_convention is not None:
+        check_box_convention(request.box_convention)
     check_choice(f"unknown policy {rules.bad_maps!r} for bad maps", rules.bad_maps, POLICIES)
     for option in ("maps", "metadata", "masks", "images"):
         folder = getattr(request, option)
@@ -172,9 +174,9 @@ def _check_options(request: MapRequest) -> None:
 
 
 def _read_split(request: MapRequest) -> ScoredSplit:
-    rules = request.rules
-    source = SplitSource(request.metadata, request.masks, request.images, rules.box_convention)
-    return read_split(source, all(p.squashes for p in get_protocols(rules.protocols)))
+    squashes = all(protocol.squashes for protocol in get_protocols(request.rules.protocols))
+    source = SplitSource(request.metadata, request.masks, request.images, request.box_convention)
+    return read_split(source, squashes)
 
 
 def _read_fullsup(path: Path, rules: MapRules) -> Report:

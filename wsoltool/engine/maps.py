@@ -34,7 +34,7 @@ class MapRules:
         interpolation: ``bilinear`` or ``bicubic``.
         normalise: Min-max after resizing; otherwise values must lie in [0, 1].
         bad_maps: A key of :data:`wsoltool.evaluation.bad_maps.POLICIES`.
-        box_convention: Of the annotation; None until it is read, where an index tells.
+        box_convention: Of the annotation.
     """
 
     protocols: tuple[str, ...] = ("tight", "wsolevaluation")
@@ -42,7 +42,7 @@ class MapRules:
     interpolation: str = "bilinear"
     normalise: bool = False
     bad_maps: str = "error"
-    box_convention: str | None = None
+    box_convention: str = "exclusive"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +125,6 @@ class MapScorer:
         if self.records.masks is not None:
             return self.records.masks.truth(index, size)
         assert self.records.boxes is not None
-        assert self.rules.box_convention is not None
         written = self.records.boxes[index]
         return Truth(half_open(written, self.rules.box_convention), written)
 

@@ -66,23 +66,25 @@ def _check_protocols(report: Report, first: Images) -> None:
 
 
 def _check_ids(report: Report, first: Images) -> None:
-    own_data = report.figures.get("data", {})
     ids, others = first.truth.image_ids, report.results.image_ids
     for path, own, other in ((first.path, ids, others), (str(report.path), others, ids)):
         alone = np.setdiff1d(own, other)
         if len(alone):
-            left_out = [
-                f"{name}: {line}"
-                for name, data in ((first.path, first.data), (report.path, own_data))
-                for line in quarantine_lines(data)
-            ]
             shown = ", ".join(map(str, alone[:SHOWN])) + (", ..." if len(alone) > SHOWN else "")
             raise EvaluationError(
                 f"{len(alone)} of {len(own)} images are in this evaluation alone: {shown}",
                 at=path,
                 expected="the same images in both, in any order",
-                hint="; ".join(["score both on the same split", *left_out]),
+                hint="; ".join(["score both on the same split", *_left_out(report, first)]),
             )
+
+
+def _left_out(report: Report, first: Images) -> list[str]:
+    """What either evaluation says of images that were left out of its data."""
+    evaluations = {first.path: first.data, str(report.path): report.figures.get("data", {})}
+    return [
+        f"{path}: {line}" for path, data in evaluations.items() for line in quarantine_lines(data)
+    ]
 
 
 def _check_truth(results: LocalizationResults, first: LocalizationResults, at: str) -> None:

@@ -52,13 +52,14 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 def comparison_report(comparison: Comparison) -> dict[str, Any]:
     """Plain data for JSON.
 
-    Keys: ``images``, ``resamples`` (counts); ``seed``; ``protocols``; ``files`` (``path``, what
-    it says of its origin, and ``data``, see :mod:`wsoltool.evaluation.data_entries`); ``comparisons``, one for each file but the first: ``a`` and ``b``
-    (paths) and ``rows``, each with ``metric``, ``protocol``, ``threshold_source``, ``subset``,
-    ``images``; ``a``, ``b``, ``difference`` (b - a) and its ``interval`` in percent;
-    ``excludes_zero``; ``thresholds_a``, ``thresholds_b``; and, where single images are compared
-    (null elsewhere), ``only_a`` and ``only_b`` (counts of images that one alone has right), ``p``
-    (McNemar, exact) and ``p_holm`` (adjusted for all of them in the file).
+    Keys: ``images``, ``resamples`` (counts); ``seed``; ``protocols``; ``files`` (``path``, what it
+    says of its origin, and ``data``, see :mod:`wsoltool.evaluation.data_entries`);
+    ``comparisons``, one for each file but the first: ``a`` and ``b`` (paths) and ``rows``, each
+    with ``metric``, ``protocol``, ``threshold_source``, ``subset``, ``images``; ``a``, ``b``,
+    ``difference`` (b - a) and its ``interval`` in percent; ``excludes_zero``; ``thresholds_a``,
+    ``thresholds_b``; and, where single images are compared (null elsewhere), ``only_a`` and
+    ``only_b`` (counts of images that one alone has right), ``p`` (McNemar, exact) and ``p_holm``
+    (adjusted for all of them in the file).
     """
     first, *others = map(str, comparison.files)
     return {
@@ -147,10 +148,11 @@ def _caption(comparison: Comparison, index: int) -> str:
 
 def _data_lines(a: DataEntries, b: DataEntries) -> list[str]:
     """What was left out of the images, once where it is the same, and how they differ."""
-    own = dict.fromkeys(quarantine_lines(a), "")
-    for line in quarantine_lines(b):
-        own[line] = "" if line in own else "B, "
-    return [*(f"{side}{line}." for line, side in own.items()), *difference_lines(a, b)]
+    of_a, of_b = quarantine_lines(a), quarantine_lines(b)
+    both = [f"{line}." for line in of_a if line in of_b]
+    only_a = [f"A, {line}." for line in of_a if line not in of_b]
+    only_b = [f"B, {line}." for line in of_b if line not in of_a]
+    return [*both, *only_a, *only_b, *difference_lines(a, b)]
 
 
 def _name(comparison: Comparison, index: int) -> str:
