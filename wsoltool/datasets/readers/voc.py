@@ -96,10 +96,6 @@ class PascalVOC(Reader):
             raise ConfigError(f"PascalVOC: years is {self.years!r}", expected='such as ("2007",)')
         for year in self.years:
             check_choice(f"PascalVOC: unknown year {year!r}", str(year), YEARS)
-        for part in self.without:
-            check_choice(
-                f"PascalVOC: without has the part {part!r}", part, sorted(self._parts().values())
-            )
 
     @property
     def downloads(self) -> Sequence[Download]:  # type: ignore[override]
@@ -130,6 +126,9 @@ class PascalVOC(Reader):
         left_out = self.without.get(part)
         for year, name in self._lists(part):
             files = _Year(home, year, self.segments, self.difficult_labels)
+            # Of a misspelled part nothing would be left out.
+            for other in (o for key in self.without for y, o in self._lists(key) if y == year):
+                files.list_path(other)
             unwanted = set() if left_out is None else {i for i, _ in files.listed(left_out)}
             for image, segments in files.listed(name):
                 if image not in unwanted:
@@ -162,8 +161,7 @@ class _Year:
 
     def listed(self, part: str) -> Iterator[tuple[str, str]]:
         """Image and segmentation of each line; an empty name where the line has no second."""
-        path = self.folder / LISTS / f"{part}.txt"
-        self._check_list(path, part)
+        path = self.list_path(part)
         for number, line in enumerate(read_text(path).split("\n"), start=1):
             words = [word.lstrip("/") for word in line.split()]
             if not words:
@@ -178,7 +176,9 @@ class _Year:
             image = words[0] if "/" in words[0] else f"{IMAGES}/{words[0]}.jpg"
             yield image, words[1] if len(words) > 1 else ""
 
-    def _check_list(self, path: Path, part: str) -> None:
+    def list_path(self, part: str) -> Path:
+        """The file of a part, which exists."""
+        path = self.folder / LISTS / f"{part}.txt"
         if self.year != "2007" and part.rpartition("/")[2] == "test":
             raise DataError(
                 f"VOC{self.year} has no annotations of its test images",
@@ -194,6 +194,7 @@ class _Year:
                 known=known,
                 hint=did_you_mean(part, known) or "the option parts names the lists",
             )
+        return path
 
     def entry(self, image: str, segments: str) -> Entry | Problem:
         name = f"{self.folder.name}/{image}"
