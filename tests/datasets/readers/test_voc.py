@@ -136,6 +136,18 @@ def test_parts_without_the_images_of_another(voc_tree):
     assert all(test.truth(i).segments is not None for i in range(2))
 
 
+def test_only_the_images_of_one_year_are_left_out(voc_tree):
+    write_voc_tree(voc_tree, "2012")
+    options = {
+        "years": (2007, 2012),
+        "parts": {"train-weaksup": "Main/trainval", "test": "2012/Segmentation/val"},
+        "without": {"Main/trainval": "2012/Segmentation/val"},
+    }
+    training = voc_set("train-weaksup", voc_tree, **options)
+    assert [name[3:7] for name in training.image_ids] == ["2007"] * 4 + ["2012"] * 2
+    assert len(voc_set("test", voc_tree, **options)) == 2
+
+
 def test_parts_that_others_are_taken_out_of_have_to_be_there(voc_tree):
     without = {"Main/tranval": "Segmentation/val"}
     with pytest.raises(DataError, match="no list Main/tranval"):
@@ -299,6 +311,7 @@ def test_years_without_folder_or_test_annotations(voc_tree):
         ({"years": "2007"}, "years is '2007'"),
         ({"years": 2007}, "years is 2007"),
         ({"years": ()}, "years is ()"),
+        ({"years": (2007, "2007")}, "years is (2007, '2007')"),
         ({"years": (2013,)}, "unknown year 2013"),
         ({"parts": {"val": "Main/val"}}, "unknown split 'val'"),
     ],

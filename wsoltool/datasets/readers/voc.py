@@ -96,6 +96,8 @@ class PascalVOC(Reader):
             raise ConfigError(f"PascalVOC: years is {self.years!r}", expected='such as ("2007",)')
         for year in self.years:
             check_choice(f"PascalVOC: unknown year {year!r}", str(year), YEARS)
+        if len({*map(str, self.years)}) < len(self.years):
+            raise ConfigError(f"PascalVOC: years is {self.years!r}", expected="every year once")
 
     @property
     def downloads(self) -> Sequence[Download]:  # type: ignore[override]
@@ -123,16 +125,23 @@ class PascalVOC(Reader):
         return CLASSES
 
     def entries(self, home: Path, part: str) -> Iterator[Entry | Problem]:
-        left_out = self.without.get(part)
         for year, name in self._lists(part):
             files = _Year(home, year, self.segments, self.difficult_labels)
-            # Of a misspelled part nothing would be left out.
-            for other in (o for key in self.without for y, o in self._lists(key) if y == year):
-                files.list_path(other)
-            unwanted = set() if left_out is None else {i for i, _ in files.listed(left_out)}
+            unwanted = self._left_out(part, files)
             for image, segments in files.listed(name):
                 if image not in unwanted:
                     yield files.entry(image, segments)
+
+    def _left_out(self, part: str, files: _Year) -> set[str]:
+        """The images of a year that are not to be in a part."""
+        # Of a misspelled part nothing would be left out.
+        for name in (
+            n for key in self.without for year, n in self._lists(key) if year == files.year
+        ):
+            files.list_path(name)
+        others = self._lists(self.without[part]) if part in self.without else ()
+        names = (name for year, name in others if year == files.year)
+        return {image for name in names for image, _ in files.listed(name)}
 
     def _lists(self, part: str) -> list[tuple[str, str]]:
         """The years that a part is of, each with its list."""
