@@ -45,7 +45,7 @@ def test_from_server_to_index(offered, prepare, source):
     assert len(offered.asked) == 2
     again = prepare("CUB200", source, "--download")
     assert again.code == 0
-    assert "there already" in again.out
+    assert "there already" in again.err
     assert len(offered.asked) == 2
 
 
@@ -131,3 +131,11 @@ def test_readers_without_addresses(prepare, source):
     assert run.code == 1
     assert "cannot be fetched by wsoltool" in run.err
     assert not source.exists()
+
+
+def test_progress_on_a_terminal(offered, prepare, source, monkeypatch):
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    run = prepare("CUB200", source, "--download")
+    assert run.code == 0, run.err
+    assert "fetching" in run.err
+    assert "checking" in run.err

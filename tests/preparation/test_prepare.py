@@ -72,7 +72,7 @@ def test_a_sound_data_set(birds, prepare):
     run = prepare("CUB200", birds.root)
     assert run.code == 0, run.err
     assert run.rows() == []
-    assert 'type="Prepared"' in run.out
+    assert f'index: type="Prepared", data_root="{run.folder}"' in run.out
     assert "8 images in" in run.out
     assert "images/s" in run.out
     assert snapshot(birds.root) == before
@@ -208,6 +208,21 @@ def test_image_folders_turn_photos(tmp_path, prepare, photo, encoded, turned):
         assert records.sizes.tolist() == [[48, 32], [32, 48]]
 
 
+def test_names_that_are_not_utf_8(tmp_path, prepare, photo, encoded):
+    folder = tmp_path / "photos/cat"
+    folder.mkdir(parents=True)
+    (folder / "sound\udcff.jpg").write_bytes(encoded(photo()))
+    (folder / "empty\udcff.jpg").write_bytes(b"")
+    (folder / "1.jpg").write_bytes(encoded(photo(1)))
+    run = prepare("ImageFolders", tmp_path / "photos", "--quarantine")
+    assert run.code == 0, run.err
+    assert r"cat/empty\udcff.jpg" in run.out
+    assert b"cat/empty\xff.jpg,empty," in (run.folder / "problems.csv").read_bytes()
+    dataset = Prepared("train-weaksup", run.folder)
+    assert dataset.image_ids[1] == "cat/sound\udcff.jpg"
+    assert dataset[1][0].shape == (32, 48, 3)
+
+
 def write_metadata(root, split, lines):
     folder = root / "metadata" / split
     folder.mkdir(parents=True)
@@ -279,9 +294,12 @@ def test_classes_without_training_images(birds, prepare):
     ("reader", "options", "what"),
     [
         ("cub200", (), "did you mean 'CUB200'?"),
+        ("SmallNet", (), "data set reader 'SmallNet' not found"),
+        ("my_birds.Birds", (), "no plugin 'my_birds'"),
         ("CUB200", ("--option", "fullsup_shaer=0.1"), "did you mean 'fullsup_share'?"),
         ("CUB200", ("--option", "fullsup_share=2"), "fullsup_share"),
         ("CUB200", ("--option", "fullsup_share"), "KEY=VALUE"),
+        ("CUB200", ("--option", "exif={1}"), "as JSON"),
         ("CUB200", ("--option", "parts=train", "parts.test=val"), "parts has a value of its own"),
         ("CUB200", ("--headers-only", "--near-duplicates"), "needs pixels"),
     ],

@@ -25,6 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.download:
         _download(request)
     _check_source(request)
+    if sys.stderr.isatty():
+        print(f"reading what {request.root} lists ...", file=sys.stderr)
     outcome = prepare(request, _progress)
     _print(request, outcome)
     if figures_file:
@@ -82,6 +84,10 @@ def reader_options(options: list[str]) -> dict[str, Any]:
             if not isinstance(node, dict):
                 raise ConfigError(f"--option {dotted}: {folder} has a value of its own")
         node[last] = value
+    try:
+        json.dumps(values)
+    except TypeError as error:
+        raise ConfigError(f"--option: {error}, but the index keeps all options as JSON") from None
     return values
 
 
@@ -136,11 +142,14 @@ def _download(request: Request) -> None:
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as p:
         task = p.add_task("", total=None)
 
+        def told(text: str) -> None:
+            p.console.print(text, markup=False, highlight=False, soft_wrap=True)
+
         def shown(have: int, total: int | None) -> None:
             p.update(task, completed=have, total=total)
 
         try:
-            download(request.reader, request.root, shown, told=p.print if not p.disable else print)
+            download(request.reader, request.root, shown, told)
         except KeyboardInterrupt as stop:
             again = "stopped; run the same command to go on with the download"
             raise KeyboardInterrupt(again) from stop
@@ -179,7 +188,8 @@ def _verdict(request: Request, outcome: Outcome) -> str:
     from wsoltool.preparation.preparation import has_index
 
     if outcome.written:
-        return f'index: {request.folder}  (type="Prepared", data_root="{request.folder}")'
+        # A relative data_root would lie below $WSOLTOOL_DATA.
+        return f'index: type="Prepared", data_root="{request.folder.resolve()}"'
     old = "the index of an earlier run stays; " if has_index(request.folder) else ""
     return f"no index was written: {old}mend these, or go on without them with --quarantine"
 

@@ -35,7 +35,9 @@ def problem_lines(outcome: Outcome) -> list[str]:
     lines = []
     for bad in outcome.bad[:_SHOWN]:
         name = f" {bad.image}" if bad.image else ""
-        lines.append(f"  {bad.split}{name}: {bad.flaw.reason}")
+        line = f"  {bad.split}{name}: {bad.flaw.reason}"
+        # Bytes of file names that are no UTF-8 cannot be printed as they are.
+        lines.append(line.encode("utf-8", "backslashreplace").decode())
     more = len(outcome.bad) - _SHOWN
     return [*lines, f"  and {more:,} more"] if more > 0 else lines
 
