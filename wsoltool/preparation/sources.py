@@ -10,7 +10,7 @@ import numpy as np
 
 from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.datasets.records import Reading
-from wsoltool.errors import DataError
+from wsoltool.errors import DataError, WsolError
 from wsoltool.preparation.facts import REMEDIES, Flaw
 
 
@@ -95,14 +95,13 @@ def read_source(reader: RecordReader, root: Path) -> Source:
     return Source(home, classes, readings, counts, (*bad, *shared))
 
 
-def annotation_flaw(error: Exception, image: str, home: Path) -> Flaw:
+def annotation_flaw(error: WsolError, image: str, home: Path) -> Flaw:
     """The flaw of a record; paths are shortened to those below the data set's folder."""
-    what, at = getattr(error, "what", str(error)), getattr(error, "at", None)
-    expected, hint = getattr(error, "expected", None), getattr(error, "hint", None)
-    if at and at != image:
-        what = f"{what} ({at.removeprefix(f'{home}/')})"
-    remedy = hint or (f"expected: {expected}" if expected else REMEDIES["annotation"])
-    return Flaw("annotation", what, remedy)
+    what = error.what
+    if error.at and error.at != image:
+        what = f"{what} ({error.at.removeprefix(f'{home}/')})"
+    expected = f"expected: {error.expected}" if error.expected else REMEDIES["annotation"]
+    return Flaw("annotation", what, error.hint or expected)
 
 
 def _common_classes(readings: Mapping[str, Reading], home: Path) -> tuple[str, ...]:
