@@ -94,14 +94,14 @@ def _entries(request: MapRequest, outcome: MapEvaluation) -> dict[str, Any]:
 
 
 def _notes(request: MapRequest, outcome: MapEvaluation) -> list[str]:
-    from wsoltool.evaluation.data_entries import quarantine_lines
+    from wsoltool.evaluation.data_entries import data_lines
 
     rules = request.rules
     scaled = "then scaled to [0, 1] (min-max)" if rules.normalise else "values as stored"
     return [
         f"Maps: {rules.interpolation} where they do not fit the frame, {scaled}.",
         outcome.bad.note(),
-        *quarantine_lines(outcome.data),
+        *data_lines(outcome.data),
     ]
 
 

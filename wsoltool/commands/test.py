@@ -10,7 +10,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from wsoltool.commands.options import config_of, figures_console
     from wsoltool.engine.scoring import score_checkpoint
-    from wsoltool.evaluation.data_entries import quarantine_lines
+    from wsoltool.evaluation.data_entries import data_lines
     from wsoltool.evaluation.further_table import figure_rows, figures_table
     from wsoltool.evaluation.report_files import write_report
     from wsoltool.evaluation.table import metrics_table
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> None:
     if not is_main_process():
         return
     console = figures_console()
-    left_out = quarantine_lines(outcome.data)
+    left_out = data_lines(outcome.data)
     if outcome.summary is not None:
         console.print(metrics_table(outcome.summary, notes=left_out))
     for table in outcome.tables:

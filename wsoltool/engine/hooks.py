@@ -17,7 +17,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsoltool import __version__
 from wsoltool.engine.checkpoints import from_plain, to_plain
-from wsoltool.evaluation.data_entries import quarantine_lines
+from wsoltool.evaluation.data_entries import data_lines
 
 
 class PlainCheckpointHook(CheckpointHook):
@@ -132,7 +132,7 @@ class ProgressHook(Hook):
     def _tell_data(self, runner: Runner) -> None:
         """Whether images of the training set were left out."""
         dataset = runner.train_dataloader.dataset
-        for line in quarantine_lines({dataset.split: dataset.provenance.plain()}):
+        for line in data_lines({dataset.split: dataset.provenance.plain()}):
             runner.logger.info(line)
             if is_main_process():
                 self.console.print(line)

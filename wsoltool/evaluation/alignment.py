@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wsoltool.errors import EvaluationError
-from wsoltool.evaluation.data_entries import DataEntries, quarantine_lines
+from wsoltool.evaluation.data_entries import DataEntries, data_lines
 from wsoltool.evaluation.report_files import Report
 from wsoltool.evaluation.results import LocalizationResults
 
@@ -82,9 +82,7 @@ def _check_ids(report: Report, first: Images) -> None:
 def _left_out(report: Report, first: Images) -> list[str]:
     """What either evaluation says of images that were left out of its data."""
     evaluations = {first.path: first.data, str(report.path): report.figures.get("data", {})}
-    return [
-        f"{path}: {line}" for path, data in evaluations.items() for line in quarantine_lines(data)
-    ]
+    return [f"{path}: {line}" for path, data in evaluations.items() for line in data_lines(data)]
 
 
 def _check_truth(results: LocalizationResults, first: LocalizationResults, at: str) -> None:

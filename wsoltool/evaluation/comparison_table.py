@@ -9,7 +9,7 @@ from rich import box
 from rich.table import Table
 
 from wsoltool.evaluation.comparison import Comparison, Difference
-from wsoltool.evaluation.data_entries import DataEntries, difference_lines, quarantine_lines
+from wsoltool.evaluation.data_entries import DataEntries, data_lines, difference_lines
 from wsoltool.evaluation.pixel_curves import MIOU_BACKGROUND, PIOU
 from wsoltool.evaluation.pixel_rows import MLEV_BOX
 from wsoltool.evaluation.rows import (
@@ -148,7 +148,7 @@ def _caption(comparison: Comparison, index: int) -> str:
 
 def _data_lines(a: DataEntries, b: DataEntries) -> list[str]:
     """What was left out of the images, once where it is the same, and how they differ."""
-    of_a, of_b = quarantine_lines(a), quarantine_lines(b)
+    of_a, of_b = data_lines(a), data_lines(b)
     both = [f"{line}." for line in of_a if line in of_b]
     only_a = [f"A, {line}." for line in of_a if line not in of_b]
     only_b = [f"B, {line}." for line in of_b if line not in of_a]

@@ -18,24 +18,32 @@ def are_data_entries(data: object) -> bool:
     if not isinstance(data, Mapping) or not all(isinstance(e, Mapping) for e in data.values()):
         return False
     counts = [entry.get(key) for entry in data.values() for key in ("images", "quarantined")]
-    return all(isinstance(count, int | None) for count in counts) and all(
-        isinstance(entry.get("images"), int) for entry in data.values()
+    remarks = [entry.get("remarks", []) for entry in data.values()]
+    return (
+        all(isinstance(count, int | None) for count in counts)
+        and all(isinstance(entry.get("images"), int) for entry in data.values())
+        and all(isinstance(remark, list) for remark in remarks)
     )
 
 
-def quarantine_lines(data: DataEntries) -> list[str]:
-    """A line for each split that images were left out of.
+def data_lines(data: DataEntries) -> list[str]:
+    """What whoever reads results must know of their images: what was left out, what was odd.
 
     Example:
-        >>> quarantine_lines({"test": {"images": 5791, "quarantined": 3}})
-        ['test: 5,791 images, 3 left out by wsoltool prepare (quarantine)']
+        >>> lines = data_lines({"test": {"images": 91, "quarantined": 3, "remarks": ["1 copy"]}})
+        >>> print(*lines, sep="\n")
+        test: 91 images, 3 left out by wsoltool prepare (quarantine)
+        data set: 1 copy
     """
-    return [
+    left_out = [
         f"{split}: {entry['images']:,} images, {entry['quarantined']:,} left out by"
         " wsoltool prepare (quarantine)"
         for split, entry in data.items()
         if entry.get("quarantined")
     ]
+    # All splits of one index have the same remarks.
+    remarks = dict.fromkeys(r for entry in data.values() for r in entry.get("remarks") or ())
+    return [*left_out, *(f"data set: {remark}" for remark in remarks)]
 
 
 def difference_lines(a: DataEntries, b: DataEntries) -> list[str]:
