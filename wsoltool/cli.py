@@ -24,6 +24,7 @@ COMMANDS: dict[str, str] = {
     "compare": "what differs between evaluations of the same images",
     "localize": "boxes for photos: JSON, CSV and overlays",
     "check": "find all mistakes of a config without running it",
+    "data": "what a config's data sets hold, as a table and contact sheets",
     "complexity": "parameters, multiply-adds, memory; insert points",
     "plugins": "list the installed plugins, or what one of them offers",
     "new-plugin": "make a plugin package to start a method from",
@@ -156,6 +157,21 @@ def _localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-overlays", action="store_true", help="write boxes only")
 
 
+def _data(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="contact sheets go here (default: work_dirs/<config>/data)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument(
+        "--images", type=_count, default=24, metavar="N", help="on each sheet (default: 24)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+
+
 def _complexity(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     parser.add_argument(
@@ -192,6 +208,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "compare": _compare,
     "localize": _localize,
     "check": _config,
+    "data": _data,
     "complexity": _complexity,
     "plugins": _plugins,
     "new-plugin": _new_plugin,
