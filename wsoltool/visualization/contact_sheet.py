@@ -20,7 +20,7 @@ GAP = 4
 LINE = 2
 MARGIN = 12
 NAME_SIZE, ID_SIZE, TITLE_SIZE = 13, 10, 17
-PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (120, 120, 120)
+INK, FAINT = (20, 20, 20), (110, 110, 110)
 REGION_COLOR: Color = (255, 200, 0)
 IGNORED_COLOR: Color = (255, 90, 60)
 #: Of classes in one image; bright on photos, legible on paper.
@@ -79,15 +79,14 @@ def contact_sheet(items: Sequence[SheetItem], classes: Sequence[str], title: str
     Returns:
         ``(H, W, 3)`` uint8 RGB.
     """
-    several = any(item.truth and item.truth.labels is not None for item in items)
+    several = any(len({*item.labels, *item.box_labels()}) > 1 for item in items)
     tiles = [draw_item(item, classes, several) for item in items]
     blank = np.full_like(tiles[0], 255)
-    columns = min(COLUMNS, len(tiles))
-    tiles += [blank] * (-len(tiles) % columns)
+    tiles += [blank] * (-len(tiles) % COLUMNS)
     spacer = np.full((blank.shape[0], MARGIN, 3), 255, np.uint8)
     rows = []
-    for start in range(0, len(tiles), columns):
-        parts = [part for tile in tiles[start : start + columns] for part in (spacer, tile)]
+    for start in range(0, len(tiles), COLUMNS):
+        parts = [part for tile in tiles[start : start + COLUMNS] for part in (spacer, tile)]
         rows.append(np.hstack([*parts, spacer]))
     body = np.vstack(rows)
     return np.vstack([_heading(title, body.shape[1], items, several), body])
@@ -99,7 +98,7 @@ def draw_item(item: SheetItem, classes: Sequence[str], several: bool) -> np.ndar
     Args:
         item: What is drawn.
         classes: Class names.
-        several: Boxes differ in class: each class of the image has a colour of its own.
+        several: Some image shows several classes: each class of an image has its own colour.
     """
     colors = _colors(item, several)
     pictures = np.hstack(
