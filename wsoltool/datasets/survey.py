@@ -18,6 +18,7 @@ from wsoltool.errors import WsolError
 from wsoltool.structures import Size, Truth
 
 T = TypeVar("T")
+Problems = dict[int, WsolError]
 
 
 @dataclass(slots=True)
@@ -52,7 +53,7 @@ class Survey:
         boxes: None where the split has none, or may not read them.
         masks: Images with a mask of their objects, as a share of those looked at; likewise.
         segments: Images with classes of pixels, likewise.
-        problems: What was wrong with single images that were looked at; these are left out.
+        problems: Image -> what was wrong with it, of those looked at; they are left out.
     """
 
     labels: np.ndarray
@@ -61,7 +62,7 @@ class Survey:
     boxes: BoxSurvey | None = None
     masks: float = 0.0
     segments: float = 0.0
-    problems: list[WsolError] = field(default_factory=list)
+    problems: Problems = field(default_factory=dict)
 
 
 def survey(dataset: LocalizationDataset, sample: int, rng: np.random.Generator) -> Survey:
@@ -86,7 +87,7 @@ def survey(dataset: LocalizationDataset, sample: int, rng: np.random.Generator) 
 
 def _of_records(dataset: ImageFiles, sample: int, rng: np.random.Generator) -> Survey:
     records, total = dataset.records, len(dataset)
-    problems: list[WsolError] = []
+    problems: Problems = {}
     rows, sizes = np.arange(total), records.sizes
     if sizes is None:
         rows, sizes = _header_sizes(dataset, draw_rows(total, sample, rng), problems)
@@ -105,7 +106,7 @@ def _of_records(dataset: ImageFiles, sample: int, rng: np.random.Generator) -> S
 
 
 def _header_sizes(
-    dataset: ImageFiles, rows: np.ndarray, problems: list[WsolError]
+    dataset: ImageFiles, rows: np.ndarray, problems: Problems
 ) -> tuple[np.ndarray, np.ndarray]:
     """The rows whose files tell a size, and these sizes ``(m, 2)``."""
     found = _each(rows, lambda index: header_size(dataset.path(index), dataset.exif), problems)
@@ -128,7 +129,7 @@ def _of_table(dataset: ImageFiles, rows: np.ndarray, sizes: np.ndarray) -> BoxSu
 
 
 def _of_masks(
-    masks: MaskFiles, rows: np.ndarray, sizes: np.ndarray, problems: list[WsolError]
+    masks: MaskFiles, rows: np.ndarray, sizes: np.ndarray, problems: Problems
 ) -> BoxSurvey:
     known = dict(zip(rows.tolist(), map(tuple, sizes.tolist()), strict=True))
     found = _each(known, lambda index: masks.truth(index, known[index]), problems)
@@ -156,10 +157,10 @@ def _of_images(dataset: LocalizationDataset, sample: int, rng: np.random.Generat
         label, (height, width) = np.asarray(dataset.label(index)), dataset.load(index).shape[:2]
         return label, (height, width), dataset.truth(index) if with_truth else None
 
-    problems: list[WsolError] = []
+    problems: Problems = {}
     found = _each(draw_rows(len(dataset), sample, rng), look, problems)
     if not found:
-        raise problems[0]
+        raise next(iter(problems.values()))
     labels = np.array([label for label, _, _ in found.values()])
     sizes = _sizes(size for _, size, _ in found.values())
     result = Survey(labels, np.array([*found], np.int64), sizes, problems=problems)
@@ -171,14 +172,14 @@ def _of_images(dataset: LocalizationDataset, sample: int, rng: np.random.Generat
     return result
 
 
-def _each(rows: Iterable[int], look: Callable[[int], T], problems: list[WsolError]) -> dict[int, T]:
+def _each(rows: Iterable[int], look: Callable[[int], T], problems: Problems) -> dict[int, T]:
     """What a function finds for each row; what is wrong with the others goes to ``problems``."""
     found: dict[int, T] = {}
     for row in map(int, rows):
         try:
             found[row] = look(row)
         except WsolError as error:
-            problems.append(error)
+            problems[row] = error
     return found
 
 

@@ -19,7 +19,7 @@ from wsoltool.datasets.survey import Survey, survey
 from wsoltool.engine.dataloaders import LOADERS, build_dataset
 from wsoltool.engine.input_size import fixed_seed
 from wsoltool.engine.runner import check_class_count
-from wsoltool.errors import ConfigError, DataError, WsolError
+from wsoltool.errors import ConfigError, DataError, WorkDirError, WsolError
 from wsoltool.preflight import check
 from wsoltool.visualization.contact_sheet import SheetItem, contact_sheet
 from wsoltool.visualization.overlay import save_png
@@ -59,19 +59,22 @@ def report_data(config: Config, folder: Path, images: int = 24, seed: int = 0) -
         WsolError: The config is wrong, no data set can be read, or ``folder`` cannot be written.
     """
     check(config, "data")
-    report, datasets = DataReport(), {}
+    report = DataReport()
+    datasets: dict[str, LocalizationDataset] = {}
     loaders = [loader for loader in LOADERS if loader in config]
     if not loaders:
         raise ConfigError("the config names no data set", expected=" or ".join(LOADERS))
     for loader in loaders:
         try:
-            datasets[loader] = build_dataset(config, loader)
+            dataset = build_dataset(config, loader)
+            _add_split(report, config, loader, dataset, folder, images, seed)
+            datasets[loader] = dataset
+        except WorkDirError:
+            raise
         except WsolError as error:
             report.problems.append(error.located(f"{loader}.dataset"))
     if not datasets:
         raise report.problems[0]
-    for loader, dataset in datasets.items():
-        _add_split(report, config, loader, dataset, folder, images, seed)
     report.problems += _across(config, datasets)
     return report
 
@@ -88,11 +91,11 @@ def _add_split(
     name = loader.removesuffix("_dataloader")
     rng = np.random.default_rng(seed)
     found = survey(dataset, SAMPLE, rng)
-    rows = found.rows[spread_over_classes(found.labels, images, rng)]
-    problems = list(found.problems)
+    sound = ~np.isin(found.rows, [*found.problems])
+    rows = found.rows[sound][spread_over_classes(found.labels[sound], images, rng)]
     with fixed_seed(seed):
-        items = list(sheet_items(dataset, found, rows, problems))
-    report.problems += _shown(problems, name)
+        items = list(sheet_items(dataset, found, rows))
+    report.problems += _shown(list(found.problems.values()), name)
     sizes = [(item.input.shape[0], item.input.shape[1]) for item in items]
     report.splits.append(split_statistics(name, dataset, found, sizes))
     if items:
@@ -104,15 +107,15 @@ def _add_split(
 
 
 def sheet_items(
-    dataset: LocalizationDataset, found: Survey, rows: np.ndarray, problems: list[WsolError]
+    dataset: LocalizationDataset, found: Survey, rows: np.ndarray
 ) -> Iterator[SheetItem]:
     """Images through the pipeline, in the order of their classes.
 
     Args:
         dataset: Of the images.
-        found: In it, which says whether there are boxes.
+        found: In it, which says whether there are boxes; gets the problems of images that cannot be
+            shown.
         rows: ``(n,)`` indices.
-        problems: Gets what is wrong with images that cannot be shown.
     """
     labelled = sorted((_labels(dataset, index), index) for index in rows.tolist())
     for labels, index in labelled:
@@ -130,7 +133,7 @@ def sheet_items(
                 truth=None if found.boxes is None else dataset.truth(index),
             )
         except WsolError as error:
-            problems.append(error)
+            found.problems[index] = error
 
 
 def _labels(dataset: LocalizationDataset, index: int) -> list[int]:
@@ -141,15 +144,14 @@ def _labels(dataset: LocalizationDataset, index: int) -> list[int]:
 
 
 def _shown(problems: Sequence[WsolError], name: str) -> list[WsolError]:
-    """The first problems of single images, each once, and how many more there are."""
-    different = list({str(problem): problem for problem in problems}.values())
-    if len(different) <= NAMED:
-        return different
+    """The first problems of single images, and how many more there are."""
+    if len(problems) <= NAMED:
+        return list(problems)
     more = DataError(
-        f"{len(different) - NAMED} more of the images of {name} that were looked at cannot be used",
+        f"{len(problems) - NAMED} more of the images of {name} that were looked at cannot be used",
         hint="`wsoltool prepare` checks all of them",
     )
-    return [*different[:NAMED], more]
+    return [*problems[:NAMED], more]
 
 
 def _across(config: Config, datasets: dict[str, LocalizationDataset]) -> Iterator[WsolError]:

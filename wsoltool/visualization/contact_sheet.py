@@ -79,7 +79,8 @@ def contact_sheet(items: Sequence[SheetItem], classes: Sequence[str], title: str
     Returns:
         ``(H, W, 3)`` uint8 RGB.
     """
-    several = any(len({*item.labels, *item.box_labels()}) > 1 for item in items)
+    boxed = [item for item in items if item.truth is not None]
+    several = any(len({*item.labels, *item.box_labels()}) > 1 for item in boxed)
     tiles = [draw_item(item, classes, several) for item in items]
     blank = np.full_like(tiles[0], 255)
     tiles += [blank] * (-len(tiles) % COLUMNS)
@@ -101,23 +102,27 @@ def draw_item(item: SheetItem, classes: Sequence[str], several: bool) -> np.ndar
         several: Some image shows several classes: each class of an image has its own colour.
     """
     colors = _colors(item, several)
-    pictures = np.hstack(
-        [_original(item, colors), np.full((TILE, GAP, 3), 255, np.uint8), _input(item, colors)]
-    )
-    width = pictures.shape[1]
+    gap = np.full((TILE, GAP, 3), 255, np.uint8)
+    pictures = np.hstack([_original(item, colors), gap, _input(item, colors)])
+    inks = colors if several else {}
+    return np.vstack([pictures, _caption(item, classes, inks, pictures.shape[1])])
+
+
+def _caption(
+    item: SheetItem, classes: Sequence[str], inks: dict[int, Color], width: int
+) -> np.ndarray:
+    """Two lines: the classes in their inks; id, size and whether the input is mirrored."""
     caption = np.full((line_height(NAME_SIZE) + line_height(ID_SIZE) + 10, width, 3), 255, np.uint8)
     left = 0
     for label in dict.fromkeys([*item.labels, *item.box_labels()]):
-        if label >= 0 and left < width - NAME_SIZE:
+        if label >= 0 and left < width:
             name = shortened(classes[label], width - left, NAME_SIZE)
-            color = colors[label] if several and label in colors else INK
-            left = write_text(caption, (left, 3), name, color, NAME_SIZE) + NAME_SIZE
-    mirrored = "  mirrored" if item.flipped else ""
-    height, side = item.image.shape[:2]
-    facts = f"  {side} x {height}{mirrored}"
+            left = write_text(caption, (left, 3), name, inks.get(label, INK), NAME_SIZE) + NAME_SIZE
     name = shortened(item.image_id, width * 2 // 3, ID_SIZE, keep="end")
-    write_text(caption, (0, line_height(NAME_SIZE) + 4), name + facts, FAINT, ID_SIZE)
-    return np.vstack([pictures, caption])
+    height, side = item.image.shape[:2]
+    facts = f"{name}  {side} x {height}" + "  mirrored" * item.flipped
+    write_text(caption, (0, line_height(NAME_SIZE) + 4), facts, FAINT, ID_SIZE)
+    return caption
 
 
 def _original(item: SheetItem, colors: dict[int, Color]) -> np.ndarray:
@@ -227,7 +232,7 @@ def _legend(items: Sequence[SheetItem], several: bool) -> list[tuple[str, Color]
             ("boxes in the colour of their class" if several else "box", _darker(TRUTH_COLOR))
         )
     else:
-        lines.append(("no boxes are read", FAINT))
+        lines.append(("without boxes", FAINT))
     if any(truth.part_boxes is not None for truth in truths):
         lines.append(("box of the part", _darker(PART_COLOR)))
     if any(truth.difficult is not None and truth.difficult.any() for truth in truths):
