@@ -19,6 +19,7 @@ from wsoltool.errors import WsolError
 #: Command -> what it does; the module ``wsoltool.commands.<name>`` runs it.
 COMMANDS: dict[str, str] = {
     "prepare": "check a data set's files and write its index",
+    "data": "what a config's data sets hold, as a table and contact sheets",
     "train": "train a localizer from a config",
     "test": "score a checkpoint: one table, and a gallery of pictures",
     "evaluate": "score maps of any tool: <image id>.npy against boxes or masks",
@@ -157,6 +158,21 @@ def _localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-overlays", action="store_true", help="write boxes only")
 
 
+def _data(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="contact sheets go here (default: work_dirs/<config>/data)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument(
+        "--images", type=_count, default=24, metavar="N", help="on each sheet (default: 24)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+
+
 def _complexity(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     parser.add_argument(
@@ -194,6 +210,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "compare": _compare,
     "localize": _localize,
     "check": _config,
+    "data": _data,
     "complexity": _complexity,
     "plugins": _plugins,
     "new-plugin": _new_plugin,

@@ -211,10 +211,8 @@ def test_a_comparison_tells_it(wsoltool, score, run, tmp_path):
     )
     assert outcome.code == 0, outcome
     text = flat(outcome.out)
-    assert (
-        f"{LINES['test']}. data set: test has 4 images, its authors say 7. A, {LINES['train-weaksup']}."
-        in text
-    )
+    remark = "data set: test has 4 images, its authors say 7."
+    assert f"{LINES['test']}. {remark} A, {LINES['train-weaksup']}." in text
     assert "A and B were trained on different images (train-weaksup: 8 and 10)." in text
     assert json.loads(file.read_text())["files"][1]["data"] == content["data"]
 

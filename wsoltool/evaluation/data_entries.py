@@ -30,8 +30,9 @@ def data_lines(data: DataEntries) -> list[str]:
     """What whoever reads results must know of their images: what was left out, what was odd.
 
     Example:
-        >>> lines = data_lines({"test": {"images": 91, "quarantined": 3, "remarks": ["1 copy"]}})
-        >>> print(*lines, sep="\n")
+        >>> test = {"images": 91, "quarantined": 3, "remarks": ["1 copy"]}
+        >>> for line in data_lines({"test": test}):
+        ...     print(line)
         test: 91 images, 3 left out by wsoltool prepare (quarantine)
         data set: 1 copy
     """
