@@ -69,11 +69,14 @@ def wsoltool_datasets():
 
 @hookimpl
 def wsoltool_readers():
+    from wsoltool.datasets.readers.coco import CocoJson
     from wsoltool.datasets.readers.cub import CUB200
     from wsoltool.datasets.readers.folders import ImageFolders
     from wsoltool.datasets.readers.metadata import WsolMetadata
+    from wsoltool.datasets.readers.openimages import OpenImages30k
+    from wsoltool.datasets.readers.tinyimagenet import TinyImageNet
 
-    return [CUB200, ImageFolders, WsolMetadata]
+    return [CUB200, CocoJson, ImageFolders, OpenImages30k, TinyImageNet, WsolMetadata]
 
 
 @hookimpl

@@ -188,7 +188,7 @@ def test_missing_folders_list_what_is_there(root):
     assert "metadata folder" in error.what
     assert "train-weaksup" in error.known
     assert "image folder" in refusal(root, images="pictures").what
-    assert "data set folder" in refusal(root / "none").what
+    assert "data set's folder" in refusal(root / "none").what
 
 
 def test_unknown_conventions_and_splits(root):
