@@ -71,9 +71,11 @@ def wsoltool_datasets():
 def wsoltool_readers():
     from wsoltool.datasets.readers.cub import CUB200
     from wsoltool.datasets.readers.folders import ImageFolders
+    from wsoltool.datasets.readers.ilsvrc import ILSVRC
     from wsoltool.datasets.readers.metadata import WsolMetadata
+    from wsoltool.datasets.readers.voc import PascalVOC
 
-    return [CUB200, ImageFolders, WsolMetadata]
+    return [CUB200, ILSVRC, ImageFolders, PascalVOC, WsolMetadata]
 
 
 @hookimpl

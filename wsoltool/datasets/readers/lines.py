@@ -25,7 +25,7 @@ class Lines(dict[str, tuple[str, ...]]):
         super().__init__()
         self.path, self.fields = path, fields
         self._numbers: dict[str, int] = {}
-        for number, line in enumerate(_read_text(path).splitlines(), start=1):
+        for number, line in enumerate(read_text(path).splitlines(), start=1):
             if line.strip():
                 self._add(number, line.strip("\r\n").split(separator, len(fields)))
 
@@ -79,7 +79,12 @@ class Lines(dict[str, tuple[str, ...]]):
             raise DataError(str(error), at=self.at(key), expected="numbers") from error
 
 
-def _read_text(path: Path) -> str:
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file, with or without byte order mark.
+
+    Raises:
+        DataError: The file is missing or not UTF-8.
+    """
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
