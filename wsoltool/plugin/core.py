@@ -72,11 +72,16 @@ def wsoltool_readers():
     from wsoltool.datasets.readers.coco import CocoJson
     from wsoltool.datasets.readers.cub import CUB200
     from wsoltool.datasets.readers.folders import ImageFolders
+    from wsoltool.datasets.readers.ilsvrc import ILSVRC
     from wsoltool.datasets.readers.metadata import WsolMetadata
     from wsoltool.datasets.readers.openimages import OpenImages30k
     from wsoltool.datasets.readers.tinyimagenet import TinyImageNet
+    from wsoltool.datasets.readers.voc import PascalVOC
 
-    return [CUB200, CocoJson, ImageFolders, OpenImages30k, TinyImageNet, WsolMetadata]
+    return [
+        *(CUB200, CocoJson, ILSVRC, ImageFolders, OpenImages30k, PascalVOC, TinyImageNet),
+        *(WsolMetadata,),
+    ]
 
 
 @hookimpl

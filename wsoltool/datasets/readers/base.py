@@ -214,11 +214,34 @@ class Reader(RecordReader):
             DataError: The part as a whole cannot be read.
         """
 
+    def annotated(
+        self, home: Path, part: str, entries: Iterable[Entry | Problem]
+    ) -> Iterable[Entry | Problem]:
+        """The entries with what :meth:`entries` leaves out because it takes long to read.
+
+        Boxes of a million files, above all. Only called where they may be read, and with the
+        entries that a split keeps; by default these are complete.
+
+        Args:
+            home: The folder that :meth:`home` found.
+            part: A value of ``parts``.
+            entries: Some of what :meth:`entries` answers.
+
+        Raises:
+            DataError: The part as a whole cannot be read.
+        """
+        return entries
+
     def read_part(
         self, home: Path, part: str, keep: Callable[[str], bool], with_truth: bool
     ) -> Reading:
+        entries: Iterable[Entry | Problem] = (
+            entry for entry in self.entries(home, part) if keep(entry.image)
+        )
+        if with_truth:
+            entries = self.annotated(home, part, entries)
         return pack(
-            (entry for entry in self.entries(home, part) if keep(entry.image)),
+            entries,
             tuple(self.class_names(home)),
             multi_label=self.multi_label,
             box_convention=self.box_convention,
