@@ -70,6 +70,7 @@ def wsoltool_datasets():
 @hookimpl
 def wsoltool_readers():
     from wsoltool.datasets.readers.coco import CocoJson
+    from wsoltool.datasets.readers.csv_table import CsvTable
     from wsoltool.datasets.readers.cub import CUB200
     from wsoltool.datasets.readers.folders import ImageFolders
     from wsoltool.datasets.readers.ilsvrc import ILSVRC
@@ -79,8 +80,8 @@ def wsoltool_readers():
     from wsoltool.datasets.readers.voc import PascalVOC
 
     return [
-        *(CUB200, CocoJson, ILSVRC, ImageFolders, OpenImages30k, PascalVOC, TinyImageNet),
-        *(WsolMetadata,),
+        *(CUB200, CocoJson, CsvTable, ILSVRC, ImageFolders, OpenImages30k, PascalVOC),
+        *(TinyImageNet, WsolMetadata),
     ]
 
 

@@ -12,16 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import isfinite
-from pathlib import Path, PurePosixPath, PureWindowsPath
+from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
+from wsoltool.datasets.readers.borders import trimmed
 from wsoltool.datasets.readers.coco_lists import Item, categories_of, read_lists
+from wsoltool.datasets.readers.image_paths import inner_path
 from wsoltool.datasets.records import Problem
 from wsoltool.errors import DataError
 from wsoltool.structures import Region, Size
-
-#: What rounding adds to boxes at the border: COCO has 640.01 in images of 640 pixels.
-OVERSHOOT = 1.0
 
 
 class Box(NamedTuple):
@@ -85,7 +84,7 @@ class CocoFile:
                 _check_image(image, ids)
                 boxes = tuple(self._boxes(image))
                 yield CocoImage(
-                    _relative(name), _size(image), boxes, at=self._at_image(place, image, boxes)
+                    inner_path(name), _size(image), boxes, at=self._at_image(place, image, boxes)
                 )
             except DataError as error:
                 yield Problem(name, error.located(self.at("images", place)))
@@ -107,7 +106,7 @@ class CocoFile:
             annotation = self._annotations[place]
             try:
                 label = self._label(annotation.get("category_id"))
-                box = within(_xyxy(annotation.get("bbox")), size)
+                box = trimmed(_xyxy(annotation.get("bbox")), size)
             except DataError as error:
                 raise error.located(self.at("annotations", place)) from error
             yield Box(place, label, box, bool(annotation.get("iscrowd")))
@@ -154,17 +153,6 @@ def _hashable(key: object) -> object:
     return key if isinstance(key, int | str) else repr(key)
 
 
-def _relative(name: str) -> str:
-    """A path with ``/`` that stays below its folder."""
-    path = PurePosixPath(name.replace("\\", "/"))
-    if path.is_absolute() or PureWindowsPath(name).drive or ".." in path.parts:
-        raise DataError(
-            f"file_name {name!r} leads out of the image folder",
-            expected="a path below the image folder",
-        )
-    return path.as_posix()
-
-
 def _size(image: Item) -> Size | None:
     height, width = image.get("height"), image.get("width")
     if height is None and width is None:
@@ -189,19 +177,3 @@ def _xyxy(bbox: object) -> Region:
 
 def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and isfinite(value)
-
-
-def within(box: Region, size: Size | None) -> Region:
-    """A box, cut at the border of its image where it overshoots by a pixel at most.
-
-    Args:
-        box: xyxy, pixels of the image, x1 y1 exclusive.
-        size: (height, width); None if unknown: the box is kept.
-    """
-    if size is None:
-        return box
-    height, width = size
-    x0, y0, x1, y1 = box
-    if min(x0, y0) < -OVERSHOOT or x1 > width + OVERSHOOT or y1 > height + OVERSHOOT:
-        return box
-    return max(x0, 0.0), max(y0, 0.0), min(x1, width), min(y1, height)
