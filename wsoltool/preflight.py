@@ -18,6 +18,7 @@ from wsoltool.errors import (
     unknown_keys,
 )
 from wsoltool.plugin.manager import Catalogue, catalogue
+from wsoltool.preflight_data import reader_problems
 from wsoltool.preflight_optimization import OPTIMIZATION, optimization_problems
 from wsoltool.registry import KINDS, SLOTS, argument_problems
 
@@ -119,6 +120,7 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     # mmengine builds the optimizer and its schedulers by its own names.
     ours = {key: value for key, value in tree.items() if key not in OPTIMIZATION}
     yield from _walk(ours, "", components)
+    yield from reader_problems(tree, purpose, components)
     yield from optimization_problems(tree)
     yield from _evaluation_problems(tree.get("evaluation", {}), tree.get("metrics", ()))
     yield from _metric_problems(tree.get("metrics", ()), components)

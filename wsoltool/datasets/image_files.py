@@ -9,7 +9,7 @@ import numpy as np
 
 from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.images import read_image, read_segments
-from wsoltool.datasets.readers.base import Reader
+from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.datasets.records import (
     BoxTable,
     Problem,
@@ -182,7 +182,11 @@ class Images(ImageFiles):
     """
 
     def __init__(
-        self, split: str, data_root: str | Path, reader: Reader, pipeline: Sequence[Transform] = ()
+        self,
+        split: str,
+        data_root: str | Path,
+        reader: RecordReader,
+        pipeline: Sequence[Transform] = (),
     ) -> None:
         home = reader.home(Path(data_root))
         reading = reader.read(home, split)

@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 
 from wsoltool.datasets.image_sizes import header_sizes
-from wsoltool.datasets.metadata_ids import check_present, duplicate, image_rows, one_row_each
+from wsoltool.datasets.metadata_ids import (
+    Faults,
+    check_present,
+    duplicate,
+    image_rows,
+    one_value_each,
+)
 from wsoltool.datasets.metadata_masks import BOX_FIELDS, read_masks, refuse_other_kind
-from wsoltool.datasets.records import BoxTable, Records
+from wsoltool.datasets.records import BoxTable, Problem, Records
 from wsoltool.datasets.tables import Table
 from wsoltool.errors import DataError
 
@@ -24,6 +30,7 @@ def read_metadata(
     num_classes: int | None = None,
     mask_root: Path | None = None,
     image_root: Path | None = None,
+    problems: list[Problem] | None = None,
 ) -> Records:
     """Read and check one split's metadata folder.
 
@@ -36,6 +43,8 @@ def read_metadata(
             records then have ``masks`` and no boxes.
         image_root: Where ``image_sizes.txt`` is missing or empty, the folder of the images, whose
             headers tell; without it the records have no sizes.
+        problems: Where images that cannot be used are put, and the records are without them; None:
+            the first one is an error.
 
     Raises:
         ImageError: An image's header cannot be read.
@@ -49,38 +58,38 @@ def read_metadata(
         )
     if len(set(images.ids)) < len(images):
         raise duplicate(images)
-    labels = _read_labels(folder / CLASS_LABELS, images, num_classes)
-    sizes = _read_sizes(folder / IMAGE_SIZES, images)
+    faults = Faults(images, problems)
+    labels = _read_labels(folder / CLASS_LABELS, faults, num_classes)
+    sizes = _read_sizes(folder / IMAGE_SIZES, faults)
     if sizes is None and image_root is not None:
         sizes = header_sizes(image_root, images.ids)
     boxes, masks = None, None
     if with_boxes and mask_root is not None:
-        masks = read_masks(folder / LOCALIZATION, images, mask_root)
+        masks = read_masks(folder / LOCALIZATION, faults, mask_root)
     elif with_boxes:
-        boxes = read_boxes(folder / LOCALIZATION, images, sizes, box_convention)
-    return Records(images.ids, labels, sizes, boxes, masks)
+        boxes = read_boxes(folder / LOCALIZATION, faults, sizes, box_convention)
+    records, good = Records(images.ids, labels, sizes, boxes, masks), faults.good()
+    return records if len(good) == len(records) else records.select(good)
 
 
-def _read_labels(path: Path, images: Table, num_classes: int | None) -> np.ndarray:
+def _read_labels(path: Path, faults: Faults, num_classes: int | None) -> np.ndarray:
     table = Table(path, ("image id", "label"))
     labels = table.integers("label")[:, 0]
-    _check_label_range(labels, num_classes, table)
-    labels = labels[one_row_each(table, images)]
-    if num_classes is None:
-        _check_no_gaps(labels, path)
-    return labels
+    rows = image_rows(table, faults.images)
 
-
-def _check_label_range(labels: np.ndarray, num_classes: int | None, table: Table) -> None:
-    wrong = labels < 0 if num_classes is None else (labels < 0) | (labels >= num_classes)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise DataError(
-            f"label {labels[row]} of {table.ids[row]!r} is out of range",
-            at=table.at(row),
+    def out_of_range(line: int) -> DataError:
+        return DataError(
+            f"label {labels[line]} of {table.ids[line]!r} is out of range",
+            at=table.at(line),
             expected="labels from 0 on" if num_classes is None else f"0 to {num_classes - 1}",
             hint="labels count from 0; the class list has a line for every class",
         )
+
+    too_high = np.iinfo(np.int64).max if num_classes is None else num_classes
+    faults.report((labels < 0) | (labels >= too_high), rows, out_of_range)
+    if num_classes is None:
+        _check_no_gaps(labels[labels >= 0], path)
+    return one_value_each(table, labels, rows, faults)
 
 
 def _check_no_gaps(labels: np.ndarray, path: Path) -> None:
@@ -95,7 +104,7 @@ def _check_no_gaps(labels: np.ndarray, path: Path) -> None:
         )
 
 
-def _read_sizes(path: Path, images: Table) -> np.ndarray | None:
+def _read_sizes(path: Path, faults: Faults) -> np.ndarray | None:
     """``(N, 2)`` int64 (height, width), or None where the file is absent or empty."""
     if not path.is_file():
         return None
@@ -103,59 +112,78 @@ def _read_sizes(path: Path, images: Table) -> np.ndarray | None:
     if not len(table):
         return None
     sizes = table.integers("height", "width")
-    if (sizes < 1).any():
-        row = int(np.argmax((sizes < 1).any(axis=1)))
-        raise DataError(
-            f"{table.ids[row]!r} is {sizes[row, 1]} x {sizes[row, 0]} pixels",
-            at=table.at(row),
+    rows = image_rows(table, faults.images)
+
+    def too_small(line: int) -> DataError:
+        return DataError(
+            f"{table.ids[line]!r} is {sizes[line, 1]} x {sizes[line, 0]} pixels",
+            at=table.at(line),
             expected="a width and a height of at least 1",
         )
-    return sizes[one_row_each(table, images)]
+
+    faults.report(sizes.min(axis=1) < 1, rows, too_small)
+    return one_value_each(table, sizes, rows, faults)
 
 
-def read_boxes(path: Path, images: Table, sizes: np.ndarray | None, convention: str) -> BoxTable:
+def read_boxes(path: Path, faults: Faults, sizes: np.ndarray | None, convention: str) -> BoxTable:
     """Read lines of ``image id,x0,y0,x1,y1``, at least one for every image.
 
     Args:
         path: The file.
-        images: Table whose ids are the split's images.
+        faults: Of the split's images.
         sizes: ``(N, 2)`` (height, width), or None: boxes are not compared with the image's size.
         convention: ``exclusive`` or ``inclusive``.
 
     Raises:
-        DataError: A line is wrong, a box has no area or lies outside its image, an id is unknown
-            or has no box.
+        DataError: A line is wrong, or an id is unknown; unless collected, also a box without area
+            or outside its image, and an image without box.
     """
     refuse_other_kind(path, masks=False)
     table = Table(path, BOX_FIELDS)
     boxes = table.integers(*BOX_FIELDS[1:])
-    rows = image_rows(table, images)
-    _check_boxes(table, boxes, None if sizes is None else sizes[rows], convention)
-    grouped = BoxTable.group(rows, boxes, len(images))
-    check_present(grouped.counts(), path, images, what="box")
+    rows = image_rows(table, faults.images)
+    _check_boxes(table, boxes, None if sizes is None else sizes[rows], convention, rows, faults)
+    grouped = BoxTable.group(rows, boxes, len(faults.images))
+    check_present(grouped.counts(), path, faults, what="box")
     return grouped
 
 
 def _check_boxes(
-    table: Table, boxes: np.ndarray, sizes: np.ndarray | None, convention: str
+    table: Table,
+    boxes: np.ndarray,
+    sizes: np.ndarray | None,
+    convention: str,
+    rows: np.ndarray,
+    faults: Faults,
 ) -> None:
-    """Refuse boxes without area and boxes outside the image."""
+    """Report boxes without area and boxes outside the image."""
     last = int(convention == "inclusive")
-    thin = (boxes[:, 2:] - boxes[:, :2] + last < 1).any(axis=1)
-    outside = (boxes[:, :2] < 0).any(axis=1)
+    thin = np.min(boxes[:, 2:] - boxes[:, :2], axis=1) + last < 1
+    outside = boxes[:, :2].min(axis=1) < 0
     if sizes is not None:
         outside |= (boxes[:, 2:] + last > sizes[:, ::-1]).any(axis=1)
-    for wrong, what, other in ((thin, "has no area", 0), (outside, "lies outside the image", 1)):
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            size = "" if sizes is None else f" of {sizes[row, 1]} x {sizes[row, 0]} pixels"
-            hint = f"is the file's box_convention really {convention!r}?"
-            raise DataError(
-                f"box {','.join(map(str, boxes[row]))} {what}{size * other}"
-                f" ({wrong.sum()} boxes in this file)",
-                at=table.at(row),
-                expected="x0,y0,x1,y1 inside the image, x0 <= x1 and y0 <= y1"
-                if last
-                else "x0,y0,x1,y1 inside the image, x0 < x1 and y0 < y1",
-                hint=hint if last == other else None,
-            )
+    inside = "x0,y0,x1,y1 inside the image, " + (
+        "x0 <= x1 and y0 <= y1" if last else "x0 < x1 and y0 < y1"
+    )
+    hint = f"is the file's box_convention really {convention!r}?"
+
+    def no_area(line: int) -> DataError:
+        return DataError(
+            f"box {','.join(map(str, boxes[line]))} has no area ({thin.sum()} boxes in this file)",
+            at=table.at(line),
+            expected=inside,
+            hint=None if last else hint,
+        )
+
+    def too_far(line: int) -> DataError:
+        size = "" if sizes is None else f" of {sizes[line, 1]} x {sizes[line, 0]} pixels"
+        return DataError(
+            f"box {','.join(map(str, boxes[line]))} lies outside the image{size}"
+            f" ({outside.sum()} boxes in this file)",
+            at=table.at(line),
+            expected=inside,
+            hint=hint if last else None,
+        )
+
+    faults.report(thin, rows, no_area)
+    faults.report(outside, rows, too_far)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from wsoltool.datasets.mask_files import MaskFiles
-from wsoltool.datasets.metadata_ids import check_present, image_rows
-from wsoltool.datasets.records import Names
+from wsoltool.datasets.metadata_ids import Faults, check_present, image_rows
+from wsoltool.datasets.records import Names, group_offsets
 from wsoltool.datasets.tables import Table
 from wsoltool.errors import DataError
 
@@ -38,7 +39,7 @@ def refuse_other_kind(path: Path, masks: bool) -> None:
         )
 
 
-def read_masks(path: Path, images: Table, root: Path) -> MaskFiles:
+def read_masks(path: Path, faults: Faults, root: Path) -> MaskFiles:
     """Read lines of ``image id,mask file,ignore file``, at least one for every image.
 
     The first line of an image names the file of the pixels to ignore; its further lines, one for
@@ -46,33 +47,42 @@ def read_masks(path: Path, images: Table, root: Path) -> MaskFiles:
 
     Args:
         path: The file.
-        images: Table whose ids are the split's images.
+        faults: Of the split's images.
         root: The folder that the mask files' paths start from.
 
     Raises:
-        DataError: A line is wrong, an id is unknown or has no mask.
+        DataError: A line is wrong, or an id is unknown; unless collected, also an image without
+            mask.
     """
     refuse_other_kind(path, masks=True)
     table = Table(path, MASK_FIELDS)
+    images = faults.images
     rows = image_rows(table, images)
     masks, ignored = table.names("mask file"), table.names("ignore file")
-    _, firsts = np.unique(rows, return_index=True)
+    present, firsts = np.unique(rows, return_index=True)
     first = np.zeros(len(table), dtype=bool)
     first[firsts] = True
-    _check_mask_lines(table, masks, ignored, first)
+    _check_mask_lines(table, masks, ignored, first, rows, faults)
     counts = np.bincount(rows, minlength=len(images))
-    check_present(counts, path, images, what="mask")
-    order = np.argsort(rows, kind="stable")
+    check_present(counts, path, faults, what="mask")
+    of_image = dict(zip(present.tolist(), firsts.tolist(), strict=True))
     return MaskFiles(
         root,
-        Names.of(masks[row] for row in order.tolist()),
-        np.concatenate([[0], np.cumsum(counts)]),
-        Names.of(ignored[row] for row in firsts.tolist()),
+        masks.select(np.argsort(rows, kind="stable")),
+        group_offsets(counts),
+        Names.of(ignored[of_image[row]] if row in of_image else "" for row in range(len(images))),
     )
 
 
-def _check_mask_lines(table: Table, masks: Names, ignored: Names, first: np.ndarray) -> None:
-    """Refuse lines without mask, first lines without ignore file, and later ones with one."""
+def _check_mask_lines(
+    table: Table,
+    masks: Names,
+    ignored: Names,
+    first: np.ndarray,
+    rows: np.ndarray,
+    faults: Faults,
+) -> None:
+    """Report lines without mask, first lines without ignore file, and later ones with one."""
     without = ~np.fromiter(map(bool, masks), bool, len(table))
     ignores = np.fromiter(map(bool, ignored), bool, len(table))
     for wrong, what, hint in (
@@ -88,11 +98,13 @@ def _check_mask_lines(table: Table, masks: Names, ignored: Names, first: np.ndar
             "one file holds all pixels of the image that are to be ignored",
         ),
     ):
-        if wrong.any():
-            row = int(np.argmax(wrong))
-            raise DataError(
-                f"the line of {table.ids[row]!r} {what}",
-                at=table.at(row),
-                expected=",".join(MASK_FIELDS) + "; the ignore file in an image's first line only",
-                hint=hint,
-            )
+        faults.report(wrong, rows, partial(_bad_mask_line, table, what, hint))
+
+
+def _bad_mask_line(table: Table, what: str, hint: str | None, line: int) -> DataError:
+    return DataError(
+        f"the line of {table.ids[line]!r} {what}",
+        at=table.at(line),
+        expected=",".join(MASK_FIELDS) + "; the ignore file in an image's first line only",
+        hint=hint,
+    )

@@ -275,3 +275,41 @@ def test_tinyimagenet50_training(tinyimagenet50):
     assert dataset.records.boxes is None
     image, sample = dataset[9999]
     assert (image.shape, sample.label, sample.truth) == ((64, 64, 3), 49, None)
+
+
+def test_a_reader_goes_on_after_single_bad_images(root):
+    rewrite(root, "image_ids.txt", "a/1.png\nb/2.png\na/3.png\nb/4.png\nb/5.png\nb/6.png")
+    rewrite(root, "class_labels.txt", "a/1.png,0\nb/2.png,1\na/3.png,0\nb/5.png,-1\nb/6.png,1")
+    sizes = "".join(f"{i}.png,30,20\n" for i in ("a/1", "b/2", "a/3", "b/4", "b/5", "b/6"))
+    rewrite(root, "image_sizes.txt", sizes)
+    boxes = "b/2.png,9,6,7,8\na/3.png,1,2,3,4\na/1.png,0,0,30,21\nb/4.png,0,0,1,1\n"
+    rewrite(root, "localization.txt", boxes + "b/6.png,0,0,5,5\nb/2.png,0,0,5,5\n")
+    reading = WsolMetadata().read(root, "test")
+    assert list(reading.records.ids) == ["a/3.png", "b/6.png"]
+    assert reading.records.labels.tolist() == [0, 1]
+    np.testing.assert_array_equal(reading.records.boxes[1], [[0, 0, 5, 5]])
+    whats = {problem.image: problem.error.what for problem in reading.problems}
+    assert sorted(whats) == ["a/1.png", "b/2.png", "b/4.png", "b/5.png"]
+    assert "outside the image of 30 x 20" in whats["a/1.png"]
+    assert "has no area" in whats["b/2.png"]
+    assert "has no line in class_labels.txt" in whats["b/4.png"]
+    assert "label -1" in whats["b/5.png"]
+    with pytest.raises(DataError, match="lists all 4 such images"):
+        metadata_set("test", str(root))
+
+
+def test_a_training_share_becomes_another_split(root):
+    names = [f"c/{i}.png" for i in range(40)]
+    rewrite(root, "image_ids.txt", "\n".join(names), "train-weaksup")
+    rewrite(root, "class_labels.txt", "\n".join(f"{n},0" for n in names), "train-weaksup")
+    (root / "metadata/train-weaksup/image_sizes.txt").unlink()
+    lines = "\n".join(f"{n},0,0,{i + 1},1" for i, n in enumerate(names))
+    rewrite(root, "localization.txt", lines, "train-weaksup")
+    reader = WsolMetadata(parts={"train-weaksup": "train-weaksup"}, fullsup_share=0.3)
+    weak, full = (reader.read(root, split).records for split in reader.splits())
+    assert sorted([*weak.ids, *full.ids]) == sorted(names)
+    assert 5 < len(full) < 20
+    assert weak.boxes is None
+    assert [full.boxes[i][0, 2] - 1 for i in range(len(full))] == [
+        names.index(name) for name in full.ids
+    ]

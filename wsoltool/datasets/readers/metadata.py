@@ -22,7 +22,7 @@ import numpy as np
 from wsoltool.datasets.metadata_files import read_metadata
 from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.datasets.readers.class_names import distinct_names
-from wsoltool.datasets.records import Reading
+from wsoltool.datasets.records import Problem, Reading
 from wsoltool.datasets.splits import SPLITS
 from wsoltool.datasets.tables import Table
 from wsoltool.errors import DataError
@@ -70,19 +70,25 @@ class WsolMetadata(RecordReader):
     ) -> Reading:
         folder = home / self.metadata / part
         mask_root = None if self.masks is None or not with_truth else home / self.masks
-        _check_folders(home, self.image_root(home), folder, mask_root)
+        _check_folders(self.image_root(home), folder, mask_root)
         names = _class_names(home, self.classes)
+        problems: list[Problem] = []
         records = read_metadata(
             folder,
             with_boxes=with_truth,
             box_convention=self.box_convention,
             num_classes=None if names is None else len(names),
             mask_root=mask_root,
+            problems=problems,
         )
         if names is None:
-            names = tuple(map(str, range(int(records.labels.max()) + 1)))
+            names = tuple(map(str, range(int(records.labels.max(initial=-1)) + 1)))
         kept = np.fromiter(map(keep, records.ids), bool, len(records))
-        return Reading(names, records if kept.all() else records.select(np.flatnonzero(kept)))
+        return Reading(
+            names,
+            records if kept.all() else records.select(np.flatnonzero(kept)),
+            tuple(problem for problem in problems if keep(problem.image)),
+        )
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -107,8 +113,8 @@ def read_classes(path: Path) -> tuple[str, ...]:
     return tuple(unique[row] for row in np.argsort(labels))
 
 
-def _check_folders(root: Path, images: Path, metadata: Path, masks: Path | None) -> None:
-    wanted = {"data set folder": root, "image folder": images, "metadata folder": metadata}
+def _check_folders(images: Path, metadata: Path, masks: Path | None) -> None:
+    wanted = {"image folder": images, "metadata folder": metadata}
     if masks is not None:
         wanted["mask folder"] = masks
     for what, path in wanted.items():
