@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import ClassVar
 
 from wsoltool.datasets.readers.base import Download, Reader
@@ -63,9 +63,9 @@ class CocoJson(Reader):
         path = self._file(home, part)
         file = CocoFile(path)
         self._check_categories(file, home)
-        folder = self.images.replace("{part}", part)
+        folder = PurePosixPath(self.images.replace("{part}", part))
         for image in file.images():
-            name = f"{folder}/{_name(image)}" if folder not in ("", ".") else _name(image)
+            name = (folder / _name(image)).as_posix()
             if isinstance(image, Problem):
                 yield Problem(name, image.error)
             else:
