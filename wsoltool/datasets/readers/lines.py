@@ -64,8 +64,9 @@ class Lines(dict[str, tuple[str, ...]]):
         Raises:
             DataError: No line has the key, or it is no integer.
         """
+        (text,) = self.fields_of(key)
         try:
-            return int(self.fields_of(key)[0])
+            return int(text)
         except ValueError as error:
             raise DataError(str(error), at=self.at(key), expected="an integer") from error
 
