@@ -63,9 +63,9 @@ class CocoJson(Reader):
         path = self._file(home, part)
         file = CocoFile(path)
         self._check_categories(file, home)
-        folder = PurePosixPath(self.images.replace("{part}", part))
+        folder = PurePosixPath(self.images.replace("{part}", part)).as_posix()
         for image in file.images():
-            name = (folder / _name(image)).as_posix()
+            name = _name(image) if folder == "." else f"{folder}/{_name(image)}"
             if isinstance(image, Problem):
                 yield Problem(name, image.error)
             else:

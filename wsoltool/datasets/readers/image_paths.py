@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath, PureWindowsPath
-
 from wsoltool.errors import DataError
 
 
@@ -17,11 +15,13 @@ def inner_path(name: str) -> str:
         >>> inner_path(r"cats\1.jpg"), inner_path("./größe.png")
         ('cats/1.jpg', 'größe.png')
     """
-    path = PurePosixPath(name.strip().replace("\\", "/"))
-    outside = path.is_absolute() or PureWindowsPath(name.strip()).drive or ".." in path.parts
-    if outside or not path.name:
+    path = name.strip().replace("\\", "/")
+    # By hand: a million paths by pathlib take ten seconds.
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    has_drive = path[1:2] == ":" and path[0].isalpha()
+    if path.startswith("/") or has_drive or ".." in parts or not parts:
         raise DataError(
-            f"{name!r} leads out of the image folder" if path.name else "the image has no path",
+            f"{name!r} leads out of the image folder" if parts else "the image has no path",
             expected="a path below the image folder",
         )
-    return path.as_posix()
+    return "/".join(parts)
