@@ -11,6 +11,7 @@ from wsoltool.datasets.image_files import Images
 from wsoltool.datasets.readers.ilsvrc import ILSVRC
 from wsoltool.datasets.readers.voc_xml import VocObject
 from wsoltool.errors import ConfigError, DataError, SupervisionError
+from wsoltool.testing import check_reader
 from wsoltool.testing.voc_trees import (
     SYNSETS,
     write_ilsvrc_tree,
@@ -62,6 +63,10 @@ def test_validation_images(ilsvrc_tree):
     assert sample.size == image.shape[:2] == (48, 64)
     # The files' own numbers, as wsolevaluation takes them.
     assert sample.truth.boxes.tolist() == sample.truth.annotated_boxes.tolist() == [[6, 6, 50, 40]]
+
+
+def test_the_contract(ilsvrc_tree):
+    check_reader(ILSVRC(), ilsvrc_tree)
 
 
 def test_names_come_from_the_synset_list(tmp_path):

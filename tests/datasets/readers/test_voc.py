@@ -10,6 +10,7 @@ from wsoltool.datasets.image_files import Images
 from wsoltool.datasets.readers.voc import CLASSES, PascalVOC
 from wsoltool.datasets.readers.voc_xml import VocObject
 from wsoltool.errors import ConfigError, DataError, ImageError, SupervisionError
+from wsoltool.testing import check_reader
 from wsoltool.testing.voc_trees import (
     VOC_OBJECTS,
     write_photo,
@@ -135,6 +136,27 @@ def test_parts_without_the_images_of_another(voc_tree):
     assert all(test.truth(i).segments is not None for i in range(2))
 
 
+def test_only_the_images_of_one_year_are_left_out(voc_tree):
+    write_voc_tree(voc_tree, "2012")
+    options = {
+        "years": (2007, 2012),
+        "parts": {"train-weaksup": "Main/trainval", "test": "2012/Segmentation/val"},
+        "without": {"Main/trainval": "2012/Segmentation/val"},
+    }
+    training = voc_set("train-weaksup", voc_tree, **options)
+    assert [name[3:7] for name in training.image_ids] == ["2007"] * 4 + ["2012"] * 2
+    assert len(voc_set("test", voc_tree, **options)) == 2
+
+
+def test_parts_that_others_are_taken_out_of_have_to_be_there(voc_tree):
+    without = {"Main/tranval": "Segmentation/val"}
+    with pytest.raises(DataError, match="no list Main/tranval"):
+        voc_set("train-weaksup", voc_tree, without=without)
+    without = {"Main/test": "Segmentation/vla"}
+    with pytest.raises(DataError, match="no list Segmentation/vla"):
+        voc_set("test", voc_tree, without=without)
+
+
 def augmented(voc_tree, lines) -> Images:
     folder = voc_tree / "VOCdevkit/VOC2007"
     (folder / "ImageSets/SegmentationAug").mkdir()
@@ -184,6 +206,14 @@ def test_sizes_of_zero_are_taken_from_the_images(voc_tree):
     dataset = voc_set("test", voc_tree)
     assert dataset.records.sizes is None
     assert dataset[1][1].size == (48, 64)
+
+
+def test_the_contract(voc_tree):
+    check_reader(PascalVOC(), voc_tree)
+    write_voc_tree(voc_tree, "2012")
+    parts = {"train-weaksup": "Main/trainval", "test": "Segmentation/val"}
+    without = {"Main/trainval": "Segmentation/val"}
+    check_reader(PascalVOC(years=(2007, 2012), parts=parts, without=without), voc_tree)
 
 
 DEFECTS = [
@@ -281,8 +311,8 @@ def test_years_without_folder_or_test_annotations(voc_tree):
         ({"years": "2007"}, "years is '2007'"),
         ({"years": 2007}, "years is 2007"),
         ({"years": ()}, "years is ()"),
+        ({"years": (2007, "2007")}, "years is (2007, '2007')"),
         ({"years": (2013,)}, "unknown year 2013"),
-        ({"without": {"Main/tranval": "Main/val"}}, "without has the part 'Main/tranval'"),
         ({"parts": {"val": "Main/val"}}, "unknown split 'val'"),
     ],
 )

@@ -96,10 +96,8 @@ class PascalVOC(Reader):
             raise ConfigError(f"PascalVOC: years is {self.years!r}", expected='such as ("2007",)')
         for year in self.years:
             check_choice(f"PascalVOC: unknown year {year!r}", str(year), YEARS)
-        for part in self.without:
-            check_choice(
-                f"PascalVOC: without has the part {part!r}", part, sorted(self._parts().values())
-            )
+        if len({*map(str, self.years)}) < len(self.years):
+            raise ConfigError(f"PascalVOC: years is {self.years!r}", expected="every year once")
 
     @property
     def downloads(self) -> Sequence[Download]:  # type: ignore[override]
@@ -127,13 +125,23 @@ class PascalVOC(Reader):
         return CLASSES
 
     def entries(self, home: Path, part: str) -> Iterator[Entry | Problem]:
-        left_out = self.without.get(part)
         for year, name in self._lists(part):
             files = _Year(home, year, self.segments, self.difficult_labels)
-            unwanted = set() if left_out is None else {i for i, _ in files.listed(left_out)}
+            unwanted = self._left_out(part, files)
             for image, segments in files.listed(name):
                 if image not in unwanted:
                     yield files.entry(image, segments)
+
+    def _left_out(self, part: str, files: _Year) -> set[str]:
+        """The images of a year that are not to be in a part."""
+        # Of a misspelled part nothing would be left out.
+        for name in (
+            n for key in self.without for year, n in self._lists(key) if year == files.year
+        ):
+            files.list_path(name)
+        others = self._lists(self.without[part]) if part in self.without else ()
+        names = (name for year, name in others if year == files.year)
+        return {image for name in names for image, _ in files.listed(name)}
 
     def _lists(self, part: str) -> list[tuple[str, str]]:
         """The years that a part is of, each with its list."""
@@ -162,8 +170,7 @@ class _Year:
 
     def listed(self, part: str) -> Iterator[tuple[str, str]]:
         """Image and segmentation of each line; an empty name where the line has no second."""
-        path = self.folder / LISTS / f"{part}.txt"
-        self._check_list(path, part)
+        path = self.list_path(part)
         for number, line in enumerate(read_text(path).split("\n"), start=1):
             words = [word.lstrip("/") for word in line.split()]
             if not words:
@@ -178,7 +185,9 @@ class _Year:
             image = words[0] if "/" in words[0] else f"{IMAGES}/{words[0]}.jpg"
             yield image, words[1] if len(words) > 1 else ""
 
-    def _check_list(self, path: Path, part: str) -> None:
+    def list_path(self, part: str) -> Path:
+        """The file of a part, which exists."""
+        path = self.folder / LISTS / f"{part}.txt"
         if self.year != "2007" and part.rpartition("/")[2] == "test":
             raise DataError(
                 f"VOC{self.year} has no annotations of its test images",
@@ -194,6 +203,7 @@ class _Year:
                 known=known,
                 hint=did_you_mean(part, known) or "the option parts names the lists",
             )
+        return path
 
     def entry(self, image: str, segments: str) -> Entry | Problem:
         name = f"{self.folder.name}/{image}"
