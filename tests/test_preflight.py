@@ -2,7 +2,7 @@
 
 import pytest
 
-from wsoltool.config import bundled_configs, load_config
+from wsoltool.config import load_config
 from wsoltool.errors import ConfigProblems
 from wsoltool.plugin.manager import Catalogue, Origin, discover
 from wsoltool.preflight import TOP_LEVEL, check
@@ -17,13 +17,6 @@ def problems(options=None, purpose="train", change=None):
     with pytest.raises(ConfigProblems) as caught:
         check(config, purpose)
     return str(caught.value)
-
-
-@pytest.mark.parametrize("name", bundled_configs())
-def test_bundled_configs_pass(name):
-    check(load_config(name), "train")
-    if "photos" not in name:
-        check(load_config(name), "test")
 
 
 def test_photos_without_boxes_have_nothing_to_score():

@@ -19,6 +19,9 @@ sweep-all, sweep-largest, sweep-tight
     Maps of 224 x 224 swept over 1000 thresholds in a second by one core, beside the obvious loop
     over thresholds: all contours and the largest one with the rules of wsolevaluation, the largest
     component with those of tight. Both have to answer the same numbers.
+open
+    Seconds (wall time) until a training split of ILSVRC's 1,281,167 images is there from the index
+    that ``wsoltool prepare`` writes, beside reading the same from text metadata.
 data
     Photos read, resized, cropped and flipped in a second (wall time) by two workers, beside
     torchvision's ImageFolder with the same transforms.
@@ -61,6 +64,7 @@ from benchmarks.commands import wait_for_help, wait_for_plugins
 from benchmarks.drawing import draw_creatures
 from benchmarks.loading import load_photos
 from benchmarks.measurement import Measurement
+from benchmarks.opening import open_index
 from benchmarks.sweep import sweep_all_contours, sweep_largest_contour, sweep_tight
 from benchmarks.training import train_localizer
 from rich import box
@@ -75,6 +79,7 @@ BENCHMARKS: dict[str, Callable[[bool], Measurement | list[Measurement]]] = {
     "sweep-all": sweep_all_contours,
     "sweep-largest": sweep_largest_contour,
     "sweep-tight": sweep_tight,
+    "open": open_index,
     "data": load_photos,
     "backbones": run_backbones,
     "channels-last": run_channels_last,

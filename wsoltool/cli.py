@@ -13,11 +13,13 @@ from importlib import import_module
 from pathlib import Path
 
 from wsoltool import __version__
-from wsoltool.commands import evaluate_options
+from wsoltool.commands import evaluate_options, prepare_options
 from wsoltool.errors import WsolError
 
 #: Command -> what it does; the module ``wsoltool.commands.<name>`` runs it.
 COMMANDS: dict[str, str] = {
+    "prepare": "check a data set's files and write its index",
+    "data": "what a config's data sets hold, as a table and contact sheets",
     "train": "train a localizer from a config",
     "test": "score a checkpoint: one table, and a gallery of pictures",
     "evaluate": "score maps of any tool: <image id>.npy against boxes or masks",
@@ -43,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"error: {error}", file=sys.stderr)
         return 1
-    except KeyboardInterrupt:
-        print("stopped", file=sys.stderr)
+    except KeyboardInterrupt as stop:
+        print(stop.args[0] if stop.args else "stopped", file=sys.stderr)
         if arguments.command == "train":
             print("--resume goes on after the last saved epoch", file=sys.stderr)
         return 130
@@ -156,6 +158,21 @@ def _localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--no-overlays", action="store_true", help="write boxes only")
 
 
+def _data(parser: argparse.ArgumentParser) -> None:
+    _config(parser)
+    parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="contact sheets go here (default: work_dirs/<config>/data)",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
+    parser.add_argument(
+        "--images", type=_count, default=24, metavar="N", help="on each sheet (default: 24)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of what is drawn (default: 0)")
+
+
 def _complexity(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     parser.add_argument(
@@ -186,12 +203,14 @@ def _new_plugin(parser: argparse.ArgumentParser) -> None:
 
 
 _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
+    "prepare": prepare_options.add_to,
     "train": _train,
     "test": _test,
     "evaluate": evaluate_options.add_to,
     "compare": _compare,
     "localize": _localize,
     "check": _config,
+    "data": _data,
     "complexity": _complexity,
     "plugins": _plugins,
     "new-plugin": _new_plugin,

@@ -76,6 +76,7 @@ _REQUIRED = {
     "test": ("model", "test_dataloader"),
     "localize": ("model", "test_dataloader"),
     "check": ("model",),
+    "data": (),
 }
 
 
@@ -84,7 +85,7 @@ def check(config: Config, purpose: str = "check", components: Catalogue | None =
 
     Args:
         config: As :func:`~wsoltool.config.load_config` returns it.
-        purpose: ``train``, ``test``, ``localize`` or ``check``: which keys must be there.
+        purpose: ``train``, ``test``, ``localize``, ``data`` or ``check``: which keys must be there.
         components: The catalogue that ``type`` strings are looked up in.
 
     Raises:

@@ -59,8 +59,10 @@ def test_there_are_configs_of_every_plugin():
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_a_config_passes_the_preflight(name):
-    for purpose in ("train", "test", "localize"):
-        check(load_config(name), purpose)
+    check(load_config(name), "train")
+    check(load_config(name), "localize")
+    if "photos" not in name:  # they have no boxes to be scored by
+        check(load_config(name), "test")
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -61,8 +61,9 @@ def test_batches_come_from_workers(tmp_path, write_image):
     np.testing.assert_array_equal(batches[1]["inputs"][0].numpy(), dataset[2][0])
 
 
-def split(name, ids=(), classes=()):
-    return SimpleNamespace(split=name, image_ids=list(ids), classes=tuple(classes))
+def split(name, ids=(), classes=(), index=None):
+    found = {"image_ids": list(ids), "classes": tuple(classes), "index_digest": index}
+    return SimpleNamespace(split=name, **found)
 
 
 def test_splits_that_share_images_are_refused():
@@ -74,6 +75,12 @@ def test_splits_that_share_images_are_refused():
 
 def test_the_same_split_twice_is_no_leak():
     check_disjoint([split("test", "ab"), split("test", "ab")])
+
+
+def test_splits_of_one_index_were_checked_when_it_was_written():
+    check_disjoint([split("train-weaksup", "ab", index="1"), split("test", "bc", index="1")])
+    with pytest.raises(DataError, match="1 images are in both train-weaksup and test: b"):
+        check_disjoint([split("train-weaksup", "ab", index="1"), split("test", "bc", index="2")])
 
 
 def test_classes_must_be_the_same():

@@ -3,8 +3,10 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from PIL import ExifTags, Image
 
 from wsoltool.datasets.image_sizes import header_size, header_sizes
+from wsoltool.datasets.images import read_image
 from wsoltool.datasets.metadata_files import read_metadata
 from wsoltool.errors import DataError, ImageError
 
@@ -65,3 +67,14 @@ def test_metadata_without_sizes_takes_them_from_the_images(tmp_path, write_image
     (tmp_path / "image_sizes.txt").write_text("a.png,40,40")
     records = read_metadata(*arguments, image_root=tmp_path / "images")
     assert records.sizes.tolist() == [[40, 40]]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_exif_turns_sizes_as_it_turns_pixels(tmp_path, suffix, orientation):
+    path = tmp_path / f"turned{suffix}"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = orientation
+    Image.new("RGB", (34, 21)).save(path, exif=exif)
+    for turned in (True, False):
+        assert header_size(path, turned) == read_image(path, turned).shape[:2]

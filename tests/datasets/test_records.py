@@ -41,6 +41,20 @@ def test_names_index_like_a_list():
     assert names.index("bc") == 1
 
 
+def test_names_over_a_memory_map_are_the_same(tmp_path):
+    strings = ["cat/größe.png", "", "dog/1.jpg"]
+    names = Names.of(strings)
+    np.save(tmp_path / "text.npy", np.frombuffer(names.text, np.uint8))
+    mapped = np.load(tmp_path / "text.npy", mmap_mode="r")
+    over = Names(np.asarray(mapped).data, names.offsets)
+    assert list(over) == strings
+    assert over[0] == strings[0]
+    assert over == names
+    assert names == over
+    assert over.select(np.array([2, 0])) == Names.of([strings[2], strings[0]])
+    assert pickle.loads(pickle.dumps(over)) == names
+
+
 def test_names_compare_by_content_and_borders():
     assert Names.of(["ab", "c"]) == Names.of(["ab", "c"])
     assert Names.of(["ab", "c"]) != Names.of(["a", "bc"])

@@ -1,97 +1,43 @@
-"""Which split an image falls into."""
+"""Fingerprints of splits, and splits that must share no image."""
 
 from __future__ import annotations
 
-from hashlib import sha256
+import shutil
+import subprocess
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsoltool.datasets.splits import SPLITS, belongs, check_share, fraction
-from wsoltool.errors import ConfigError
-
-IDS = st.text(max_size=12)
-SHARES = st.tuples(st.floats(0, 0.5), st.floats(0, 0.49)).map(
-    lambda pair: {name: x for name, x in zip(SPLITS[1:], pair, strict=True) if x}
-)
+from wsoltool.datasets.splits import check_apart, ids_sha256
+from wsoltool.errors import DataError
 
 
-def split_of(image_id, shares) -> str:
-    """The only split that an image belongs to."""
-    (split,) = [split for split in SPLITS if belongs(image_id, split, shares)]
-    return split
+@pytest.mark.skipif(not shutil.which("sha256sum"), reason="sha256sum is not installed")
+def test_the_fingerprint_is_what_common_tools_say(tmp_path):
+    ids = ["b/2.jpg", "a/1.jpg", "Z.png", "größe.png", "a-1.jpg"]
+    (tmp_path / "ids.txt").write_text("".join(f"{name}\n" for name in ids), "utf-8")
+    command = f"LC_ALL=C sort {tmp_path / 'ids.txt'} | sha256sum"
+    run = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=True)
+    assert ids_sha256(ids) == run.stdout.split()[0]
 
 
-def test_fractions_are_the_first_six_bytes_of_the_hash():
-    digest = sha256(b"cat/1.jpg").hexdigest()
-    assert fraction("cat/1.jpg") == int(digest[:12], 16) / 16**12
+@given(st.lists(st.text(max_size=5), max_size=6), st.randoms())
+def test_the_fingerprint_knows_no_order(ids, random):
+    shuffled = random.sample(ids, len(ids))
+    assert ids_sha256(ids) == ids_sha256(shuffled)
+    assert ids_sha256([*ids, "one more"]) != ids_sha256(ids)
 
 
-def test_known_fractions_never_change():
-    # Computed once by `printf a.jpg | sha256sum`; another value would move images between splits.
-    assert fraction("a.jpg") == pytest.approx(int("509b0d4641a7", 16) / 16**12)
-
-
-@given(IDS)
-def test_fractions_are_in_the_unit_interval(image_id):
-    assert 0 <= fraction(image_id) < 1
-    assert fraction(image_id) == fraction(image_id)
-
-
-def test_undecodable_file_names_have_a_place():
-    assert 0 <= fraction(b"caf\xe9.jpg".decode("utf-8", "surrogateescape")) < 1
-
-
-@given(IDS, SHARES)
-def test_shares_part_the_images(image_id, shares):
-    if shares:
-        assert split_of(image_id, shares) in {"train-weaksup", *shares}
-    else:
-        assert all(belongs(image_id, split, shares) for split in SPLITS)
-
-
-@given(IDS, st.floats(0.01, 0.5), st.floats(0.01, 0.4))
-def test_the_first_share_does_not_depend_on_the_second(image_id, first, second):
-    one, both = {SPLITS[1]: first}, {SPLITS[1]: first, SPLITS[2]: second}
-    assert belongs(image_id, SPLITS[1], one) == belongs(image_id, SPLITS[1], both)
-    # What the second takes, it takes from training.
-    if belongs(image_id, "train-weaksup", both):
-        assert belongs(image_id, "train-weaksup", one)
-
-
-@given(IDS, st.floats(0.01, 0.4), st.floats(0.01, 0.4))
-def test_a_larger_share_keeps_what_a_smaller_one_took(image_id, share, more):
-    if belongs(image_id, "test", {"test": share}):
-        assert belongs(image_id, "test", {"test": share + more})
-
-
-def test_shares_are_about_as_large_as_asked():
-    shares = {"train-fullsup": 0.1, "test": 0.25}
-    found = [split_of(f"photos/{number}.jpg", shares) for number in range(20_000)]
-    counts = [found.count(split) / len(found) for split in SPLITS]
-    # Four standard deviations of 20,000 draws.
-    assert counts == pytest.approx([0.65, 0.1, 0.25], abs=0.0135)
-
-
-def test_hand_computed_places():
-    names = sorted((f"{n}.jpg" for n in range(50)), key=fraction)
-    shares = {
-        "train-fullsup": fraction(names[10]),
-        "test": fraction(names[30]) - fraction(names[10]),
-    }
-    found = [split_of(name, shares) for name in names]
-    assert found[:10] == ["train-fullsup"] * 10
-    assert found[10:29] == ["test"] * 19
-    assert found[31:] == ["train-weaksup"] * 19
-
-
-@pytest.mark.parametrize("share", [0, 0.0, 0.5, 0.999])
-def test_shares(share):
-    check_share("x", share)
-
-
-@pytest.mark.parametrize("share", [-0.1, 1, 1.0, 2, True, False, "0.1", None, float("nan")])
-def test_wrong_shares(share):
-    with pytest.raises(ConfigError, match=r"x is .*"):
-        check_share("x", share)
+@given(st.sets(st.text(max_size=2), max_size=8), st.sets(st.text(max_size=2), max_size=8))
+def test_shared_images_are_found_whichever_split_is_larger(first, second):
+    shared = first & second
+    if not shared:
+        check_apart("train-weaksup", [*first], "test", [*second])
+        return
+    with pytest.raises(DataError) as caught:
+        check_apart("train-weaksup", [*first], "test", [*second])
+    shown = ", ".join(sorted(shared)[:3])
+    assert caught.value.what == (
+        f"{len(shared)} images are in both train-weaksup and test: {shown}"
+    )

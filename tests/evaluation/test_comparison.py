@@ -262,3 +262,17 @@ def test_a_table_that_contradicts_itself_is_our_error(compared, changes, says):
     with pytest.raises(EvaluationError, match="error in wsoltool") as caught:
         check_comparison(replace(compared, differences=(differences,)))
     assert says in str(caught.value)
+
+
+def test_images_that_were_left_out_explain_why_others_differ(tmp_path):
+    for name, images, quarantined in (("a", 60, 0), ("b", 58, 2)):
+        results = made(0, images)
+        summary = summarize(results, None, 0.2, resamples=0, controls=False)
+        data = {"test": {"images": images, "ids_sha256": name, "quarantined": quarantined}}
+        write_report(tmp_path / f"{name}.json", summary, results, None, {"data": data})
+    with pytest.raises(EvaluationError, match="2 of 60 images are in this evaluation") as caught:
+        compare_reports([tmp_path / "a.json", tmp_path / "b.json"], resamples=2)
+    assert caught.value.hint == (
+        f"score both on the same split; {tmp_path / 'b.json'}: test: 58 images, 2 left out by"
+        " wsoltool prepare (quarantine)"
+    )

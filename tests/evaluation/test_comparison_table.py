@@ -21,6 +21,10 @@ def difference(name, a, b, interval, protocol="tight", source="fixed", subset="a
     return Difference(first, second, interval, images)
 
 
+def prepared(images, quarantined, ids_sha256):
+    return {"images": images, "quarantined": quarantined, "ids_sha256": ids_sha256}
+
+
 @pytest.fixture
 def comparison():
     known = Discordance(only_a=3, only_b=11, p=0.0574, p_holm=0.1148)
@@ -40,6 +44,11 @@ def comparison():
             {"config": "a.py", "checkpoint": "a.pth", "cfg_options": ["seed=1", "model.x=2"]},
             {"cfg_options": []},
             {"maps": "maps/c"},
+        ),
+        data=(
+            {"test": prepared(400, 3, "1"), "train-weaksup": prepared(90, 0, "2")},
+            {"test": prepared(400, 3, "1"), "train-weaksup": prepared(88, 2, "3")},
+            {},
         ),
         differences=(own, others),
         protocols=("tight",),
@@ -118,3 +127,20 @@ def test_the_report_is_plain_json(comparison):
         "p_holm": 0.1148,
     }
     assert data["comparisons"][0]["rows"][2]["p"] is None
+
+
+def test_what_was_left_out_of_the_images_is_said(comparison):
+    captions = [str(table.caption).splitlines() for table in comparison_tables(comparison)]
+    left_out = "test: 400 images, 3 left out by wsoltool prepare (quarantine)."
+    assert left_out in captions[0]
+    assert (
+        "B, train-weaksup: 88 images, 2 left out by wsoltool prepare (quarantine)." in captions[0]
+    )
+    assert "A and B were trained on different images (train-weaksup: 90 and 88)." in captions[0]
+    assert f"A, {left_out}" in captions[1]
+    assert not any("different images" in line for line in captions[1])
+
+
+def test_the_report_says_which_images(comparison):
+    files = comparison_report(comparison)["files"]
+    assert [file["data"] for file in files] == list(comparison.data)

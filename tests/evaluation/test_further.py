@@ -75,10 +75,11 @@ SUMMARY = FurtherSummary(
 
 def test_the_table_shows_figures_intervals_and_controls():
     console = Console(width=100, highlight=False, file=StringIO())
-    console.print(figures_table(SUMMARY))
+    console.print(figures_table(SUMMARY, ["test: 7 images, 1 left out."]))
     text = console.file.getvalue()
     assert "Detection of 7 images, percent" in text
     assert "mAP: what it means." in text
+    assert "test: 7 images, 1 left out." in text
     lines = [line.split() for line in text.splitlines()]
     assert ["mAP@0.5", "51.3", "(40.0-60.0)", "12.0"] in lines
     assert ["CorLoc", "33.0"] in lines

@@ -140,3 +140,11 @@ def test_damaged_or_foreign_files(written, damage, says):
     assert says in str(caught.value)
     assert f"at: {written}" in str(caught.value)
     assert "expected:" in str(caught.value)
+
+
+@pytest.mark.parametrize("data", [3, {"test": 3}, {"test": {"images": "many"}}, {"test": {}}])
+def test_entries_about_the_data_are_checked(written, data):
+    content = json.loads(written.read_text())
+    written.write_text(json.dumps({**content, "data": data}))
+    with pytest.raises(EvaluationError, match="the figures are incomplete"):
+        read_report(written)

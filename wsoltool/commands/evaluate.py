@@ -53,7 +53,6 @@ def _request(arguments: argparse.Namespace) -> MapRequest:
         interpolation=arguments.interpolation,
         normalise=arguments.normalise,
         bad_maps=arguments.bad_maps,
-        box_convention=arguments.box_convention,
     )
     return MapRequest(
         maps=arguments.maps,
@@ -62,6 +61,7 @@ def _request(arguments: argparse.Namespace) -> MapRequest:
         images=arguments.images,
         scores=arguments.scores,
         fullsup=arguments.fullsup,
+        box_convention=arguments.box_convention,
         rules=rules,
         workers=default_workers() if arguments.workers is None else arguments.workers,
         resamples=arguments.resamples,
@@ -82,22 +82,26 @@ def _entries(request: MapRequest, outcome: MapEvaluation) -> dict[str, Any]:
         "masks": name(request.masks),
         "scores": name(request.scores),
         "fullsup": name(request.fullsup),
-        "box_convention": rules.box_convention,
+        "box_convention": outcome.box_convention,
         "interpolation": rules.interpolation,
         "normalise": rules.normalise,
         "threshold": rules.threshold,
         "bad_maps": outcome.bad.plain(),
         # The first alone: the maps of other splits may lie in the same folder.
         "extra_maps": {"count": len(outcome.extra), "first": list(outcome.extra[:SHOWN])},
+        "data": outcome.data,
     }
 
 
 def _notes(request: MapRequest, outcome: MapEvaluation) -> list[str]:
+    from wsoltool.evaluation.data_entries import data_lines
+
     rules = request.rules
     scaled = "then scaled to [0, 1] (min-max)" if rules.normalise else "values as stored"
     return [
         f"Maps: {rules.interpolation} where they do not fit the frame, {scaled}.",
         outcome.bad.note(),
+        *data_lines(outcome.data),
     ]
 
 

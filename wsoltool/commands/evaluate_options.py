@@ -45,7 +45,8 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
     )
     folder(
         "--metadata",
-        "one split's image_ids.txt, class_labels.txt, image_sizes.txt, localization.txt",
+        "one split's image_ids.txt, class_labels.txt, image_sizes.txt, localization.txt; or"
+        " DST/test, where wsoltool prepare wrote to DST",
         required=True,
     )
     folder(
@@ -67,9 +68,8 @@ def _add_rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--box-convention",
         choices=("exclusive", "inclusive"),
-        default="exclusive",
         help="whether the x1 and y1 of localization.txt are the first pixels outside a box or its"
-        " last pixels (default: exclusive)",
+        " last pixels (default: exclusive; an index knows)",
     )
     parser.add_argument(
         "--protocol",

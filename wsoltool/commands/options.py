@@ -33,8 +33,12 @@ def figures_console() -> Console:
     return console
 
 
-def parse_options(options: Iterable[str]) -> dict[str, Any]:
+def parse_options(options: Iterable[str], flag: str = "--cfg-options") -> dict[str, Any]:
     """``KEY=VALUE`` strings as a dict, see :func:`parse_value`.
+
+    Args:
+        options: The strings.
+        flag: The command's option that they follow, for messages.
 
     Raises:
         ConfigError: One is no ``KEY=VALUE``, or its brackets do not match.
@@ -43,11 +47,11 @@ def parse_options(options: Iterable[str]) -> dict[str, Any]:
     for option in options:
         key, equals, text = option.partition("=")
         if not key or not equals:
-            raise ConfigError(f"--cfg-options {option!r}", expected="KEY=VALUE")
+            raise ConfigError(f"{flag} {option!r}", expected="KEY=VALUE")
         try:
             values[key] = parse_value(text)
         except ConfigError as error:
-            raise error.located(f"--cfg-options {option}") from None
+            raise error.located(f"{flag} {option}") from None
     return values
 
 

@@ -10,6 +10,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from wsoltool.commands.options import config_of, figures_console
     from wsoltool.engine.scoring import score_checkpoint
+    from wsoltool.evaluation.data_entries import data_lines
     from wsoltool.evaluation.further_table import figure_rows, figures_table
     from wsoltool.evaluation.report_files import write_report
     from wsoltool.evaluation.table import metrics_table
@@ -26,10 +27,13 @@ def run(arguments: argparse.Namespace) -> None:
     if not is_main_process():
         return
     console = figures_console()
+    left_out = data_lines(outcome.data)
     if outcome.summary is not None:
-        console.print(metrics_table(outcome.summary))
+        console.print(metrics_table(outcome.summary, notes=left_out))
     for table in outcome.tables:
-        console.print(figures_table(table))
+        console.print(figures_table(table, left_out))
+    for line in left_out if outcome.summary is None and not outcome.tables else ():
+        console.print(line)
     shown = {name for table in outcome.tables for name in table.metrics()}
     for name, value in outcome.further.items():
         if name not in shown:
@@ -42,6 +46,7 @@ def run(arguments: argparse.Namespace) -> None:
             "config": str(config.filename),
             "checkpoint": str(arguments.checkpoint),
             "cfg_options": list(arguments.cfg_options),
+            "data": outcome.data,
         }
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
         console.print(f"figures: {figures_file}")
@@ -55,5 +60,5 @@ def run(arguments: argparse.Namespace) -> None:
         summaries = [s for s in (outcome.summary, *outcome.tables) if s is not None]
         figures = {name: f"{v:.1f}" for s in summaries for name, v in s.metrics().items()}
         items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
-        page = write_gallery(gallery, items, f"{config.filename}", figures)
+        page = write_gallery(gallery, items, f"{config.filename}", figures, left_out)
         console.print(f"gallery: {page}")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from torch.utils.data import Dataset
 
+from wsoltool.datasets.provenance import Provenance
 from wsoltool.datasets.splits import SPLITS
 from wsoltool.errors import DataError, SupervisionError, WsolError, check_choice
 from wsoltool.structures import Sample, Truth
@@ -32,11 +34,14 @@ class LocalizationDataset(Dataset):
         classes: Class names; the label is the index.
         image_ids: One unique id an image.
         multi_label: Labels are multi-hot vectors.
+        index_digest: Names the index that the split was opened from: splits of one index have no
+            image in common, for it was checked when they were written. None for all other sets.
     """
 
     classes: Sequence[str]
     image_ids: Sequence[str]
     multi_label: bool = False
+    index_digest: str | None = None
 
     def __init__(self, split: str, pipeline: Sequence[Transform] = ()) -> None:
         check_choice(f"unknown split {split!r}", split, SPLITS)
@@ -73,6 +78,11 @@ class LocalizationDataset(Dataset):
     def metainfo(self) -> dict[str, Any]:
         """What mmengine saves in checkpoints and hands to metrics."""
         return {"classes": list(self.classes)}
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        """Which images these are, for results and checkpoints."""
+        return Provenance.of(self.image_ids)
 
     def __len__(self) -> int:
         return len(self.image_ids)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.images import read_image, read_segments
+from wsoltool.datasets.provenance import Provenance, made_shares
 from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.datasets.records import (
     BoxTable,
@@ -190,6 +193,7 @@ class Images(ImageFiles):
     ) -> None:
         home = reader.home(Path(data_root))
         reading = reader.read(home, split)
+        self._shares = made_shares(vars(reader))
         if reading.problems:
             raise problem_of_many(reading.problems)
         super().__init__(
@@ -202,6 +206,10 @@ class Images(ImageFiles):
             exif=reader.exif,
             segment_root=reader.mask_root(home),
         )
+
+    @cached_property
+    def provenance(self) -> Provenance:
+        return replace(Provenance.of(self.image_ids), shares=self._shares)
 
 
 def problem_of_many(problems: Sequence[Problem]) -> WsolError:

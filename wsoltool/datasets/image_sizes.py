@@ -12,6 +12,9 @@ from wsoltool.datasets.images import FORMATS
 from wsoltool.errors import ImageError
 from wsoltool.structures import Size
 
+LYING = (5, 6, 7, 8)
+"""EXIF orientations that swap height and width."""
+
 
 def header_sizes(root: Path, image_ids: Iterable[str]) -> np.ndarray:
     """``(N, 2)`` int64 (height, width) of image files, as stored: EXIF turns nothing.
@@ -27,8 +30,12 @@ def header_sizes(root: Path, image_ids: Iterable[str]) -> np.ndarray:
     return np.array(sizes, dtype=np.int64).reshape(-1, 2)
 
 
-def header_size(path: Path) -> Size:
+def header_size(path: Path, exif: bool = False) -> Size:
     """(height, width) of one image file.
+
+    Args:
+        path: The file.
+        exif: Of the image turned as its EXIF orientation says.
 
     Raises:
         ImageError: The file is missing, or no image.
@@ -37,7 +44,7 @@ def header_size(path: Path) -> Size:
 
     try:
         with path.open("rb") as file:
-            return _size(file)
+            return _size(file, exif)
     except UnidentifiedImageError:
         raise ImageError(
             "the file's header is that of no known kind of image", at=str(path), expected=FORMATS
@@ -51,13 +58,17 @@ def header_size(path: Path) -> Size:
         ) from error
 
 
-def _size(file: BinaryIO) -> Size:
-    from PIL import Image
+def _size(file: BinaryIO, exif: bool) -> Size:
+    from PIL import ExifTags, Image
 
     limit = Image.MAX_IMAGE_PIXELS
     Image.MAX_IMAGE_PIXELS = None  # of decoding, which is not done
     try:
         with Image.open(file) as image:
-            return image.height, image.width
+            # TIFF has no such part: Pillow and OpenCV always turn these.
+            known = exif and "exif" in image.info
+            orientation = image.getexif().get(ExifTags.Base.Orientation) if known else None
+            width, height = image.size
+            return (width, height) if orientation in LYING else (height, width)
     finally:
         Image.MAX_IMAGE_PIXELS = limit

@@ -42,8 +42,13 @@ def read_image(path: str | Path, exif: bool = True) -> np.ndarray:
     Raises:
         ImageError: The file is missing, empty, truncated, damaged or of an unsupported kind.
     """
+    return decode_image(read_bytes(path, "image"), path, exif)
+
+
+def decode_image(data: bytes, path: str | Path, exif: bool = True) -> np.ndarray:
+    """What :func:`read_image` answers, of a file's content; ``path`` is for messages alone."""
     flags = cv2.IMREAD_COLOR if exif else cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION
-    image = _read(path, flags, "image")
+    image = _decode_complete(data, flags, path, "image")
     return cv2.cvtColor(image, cv2.COLOR_BGR2RGB, dst=image)
 
 
@@ -60,7 +65,12 @@ def read_mask(path: str | Path, level: int = 0) -> np.ndarray:
     Raises:
         ImageError: As for :func:`read_image`.
     """
-    return _read(path, cv2.IMREAD_GRAYSCALE, "mask") > level
+    return decode_grey(read_bytes(path, "mask"), path) > level
+
+
+def decode_grey(data: bytes, path: str | Path) -> np.ndarray:
+    """``(H, W)`` uint8, the grey levels that :func:`read_mask` compares, of a file's content."""
+    return _decode_complete(data, cv2.IMREAD_GRAYSCALE, path, "mask")
 
 
 def read_segments(path: str | Path) -> np.ndarray:
@@ -75,10 +85,14 @@ def read_segments(path: str | Path) -> np.ndarray:
     Raises:
         ImageError: As for :func:`read_image`, or the file is neither grey nor has a palette.
     """
+    return decode_segments(read_bytes(path, "segmentation"), path)
+
+
+def decode_segments(data: bytes, path: str | Path) -> np.ndarray:
+    """What :func:`read_segments` answers, of a file's content; ``path`` is for messages alone."""
     from PIL import Image
 
-    data = _read_bytes(path, "segmentation")
-    _check_complete(data, path, "segmentation")
+    check_complete(data, path, "segmentation")
     try:
         with Image.open(io.BytesIO(data)) as image:
             mode, pixels = image.mode, np.array(image)
@@ -97,10 +111,9 @@ def read_segments(path: str | Path) -> np.ndarray:
     return segments
 
 
-def _read(path: str | Path, flags: int, kind: str) -> np.ndarray:
+def _decode_complete(data: bytes, flags: int, path: str | Path, kind: str) -> np.ndarray:
     """The decoded pixels of a complete file; ``kind`` is what errors call it."""
-    data = _read_bytes(path, kind)
-    _check_complete(data, path, kind)
+    check_complete(data, path, kind)
     image = _decode(data, flags, path, kind)
     if image is None:
         raise ImageError(
@@ -113,7 +126,12 @@ def _read(path: str | Path, flags: int, kind: str) -> np.ndarray:
     return image
 
 
-def _read_bytes(path: str | Path, kind: str) -> bytes:
+def read_bytes(path: str | Path, kind: str) -> bytes:
+    """The content of a file that is not empty; ``kind`` is what errors call it.
+
+    Raises:
+        ImageError: The file is missing, empty or cannot be read.
+    """
     try:
         data = Path(path).read_bytes()
     except FileNotFoundError:
@@ -137,8 +155,8 @@ def _read_bytes(path: str | Path, kind: str) -> bytes:
     return data
 
 
-def _check_complete(data: bytes, path: str | Path, kind: str) -> None:
-    """Raise for a JPEG or PNG file that stops early."""
+def check_complete(data: bytes, path: str | Path, kind: str) -> None:
+    """Raise :class:`ImageError` for a JPEG or PNG file that stops early."""
     if data.startswith(_JPEG_START):
         missing = None if _jpeg_ends(data) else "end marker (FF D9) after the last scan"
     elif data.startswith(_PNG_START):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -80,7 +81,7 @@ class MaskFiles:
             path = self.root / self.ignored[index]
             ignored = read_mask(path, self.level)
             if ignored.shape != union.shape:
-                raise _other_size(ignored, union, path, self.root / instances[0])
+                raise other_size(ignored.shape, union.shape, path, self.root / instances[0])
             mask[ignored & ~union] = IGNORED
         found = _covered(np.array(boxes, dtype=np.int64), union.shape, size or union.shape)
         return Truth(
@@ -95,23 +96,17 @@ class MaskFiles:
         """``(H, W)`` bool, the pixels of any file, and the tight box of each that shows some."""
         union = read_mask(paths[0], self.level)
         if size is not None:
-            _check_proportions(union, size, paths[0])
+            check_proportions(union.shape, size, paths[0])
         boxes = [_tight_box(union)]
         for path in paths[1:]:
             mask = read_mask(path, self.level)
             if mask.shape != union.shape:
-                raise _other_size(mask, union, path, paths[0])
+                raise other_size(mask.shape, union.shape, path, paths[0])
             boxes.append(_tight_box(mask))
             union |= mask
         boxes = [box for box in boxes if box[2] > box[0]]
         if not boxes:
-            raise DataError(
-                f"the image's {len(paths)} masks are all black"
-                if len(paths) > 1
-                else "the mask is all black",
-                at=str(paths[0]),
-                expected=f"object pixels, which are brighter than {self.level}",
-            )
+            raise all_black(paths, self.level)
         return union, boxes
 
 
@@ -131,9 +126,29 @@ def _covered(boxes: np.ndarray, frame: Size, size: Size) -> np.ndarray:
     )
 
 
-def _check_proportions(mask: np.ndarray, size: Size, path: Path) -> None:
-    """Raise unless mask and image may be one picture, each side rounded by a pixel at most."""
-    height, width = mask.shape
+def all_black(paths: Sequence[Path], level: int) -> DataError:
+    """What is wrong with masks that show no object."""
+    return DataError(
+        f"the image's {len(paths)} masks are all black"
+        if len(paths) > 1
+        else "the mask is all black",
+        at=str(paths[0]),
+        expected=f"object pixels, which are brighter than {level}",
+    )
+
+
+def check_proportions(mask: Size, size: Size, path: Path) -> None:
+    """Raise unless mask and image may be one picture, each side rounded by a pixel at most.
+
+    Args:
+        mask: (height, width) of the mask.
+        size: (height, width) of the image.
+        path: Of the mask, for the message.
+
+    Raises:
+        DataError: The proportions differ.
+    """
+    height, width = mask
     apart = abs(height * size[1] - width * size[0])
     if apart > max(height + size[0], width + size[1]):
         raise DataError(
@@ -145,10 +160,11 @@ def _check_proportions(mask: np.ndarray, size: Size, path: Path) -> None:
         )
 
 
-def _other_size(mask: np.ndarray, first: np.ndarray, path: Path, first_path: Path) -> DataError:
+def other_size(mask: Size, first: Size, path: Path, first_path: Path) -> DataError:
+    """What is wrong with a mask whose (height, width) is not that of the image's first one."""
     return DataError(
-        f"the mask has {mask.shape[1]} x {mask.shape[0]} pixels (width x height),"
-        f" {first_path.name} of the same image {first.shape[1]} x {first.shape[0]}",
+        f"the mask has {mask[1]} x {mask[0]} pixels (width x height),"
+        f" {first_path.name} of the same image {first[1]} x {first[0]}",
         at=str(path),
         expected="one size for all masks of an image",
     )

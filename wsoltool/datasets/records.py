@@ -43,7 +43,7 @@ class Names(Sequence[str]):
     """Strings in one buffer: number i is ``text[offsets[i]:offsets[i + 1]]``.
 
     Args:
-        text: All strings in UTF-8, one after the other.
+        text: All strings in UTF-8, one after the other; a view of a memory map stays one.
         offsets: ``(N + 1,)`` int64 byte positions, the first 0.
 
     Example:
@@ -52,8 +52,8 @@ class Names(Sequence[str]):
         ('größe.png', 2, ['cat/1.jpg'])
     """
 
-    def __init__(self, text: bytes, offsets: np.ndarray) -> None:
-        self._text, self._offsets = text, offsets
+    def __init__(self, text: bytes | memoryview, offsets: np.ndarray) -> None:
+        self.text, self.offsets = text, offsets
 
     @classmethod
     def of(cls, names: Iterable[str]) -> Names:
@@ -66,12 +66,15 @@ class Names(Sequence[str]):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Names):
             return NotImplemented
-        return self._text == other._text and np.array_equal(self._offsets, other._offsets)
+        return self.text == other.text and np.array_equal(self.offsets, other.offsets)
 
     __hash__ = None  # type: ignore[assignment]
 
+    def __reduce__(self) -> tuple:
+        return Names, (bytes(self.text), np.array(self.offsets))  # views cannot be pickled
+
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self.offsets) - 1
 
     @overload
     def __getitem__(self, index: int) -> str: ...
@@ -83,13 +86,13 @@ class Names(Sequence[str]):
         if isinstance(index, slice):
             return [self[i] for i in range(len(self))[index]]
         index = range(len(self))[index]
-        start, end = self._offsets[index], self._offsets[index + 1]
-        return self._text[start:end].decode("utf-8", "surrogateescape")
+        start, end = self.offsets[index], self.offsets[index + 1]
+        return str(self.text[start:end], "utf-8", "surrogateescape")
 
     def __iter__(self) -> Iterator[str]:
         start = 0
-        for end in self._offsets[1:].tolist():
-            yield self._text[start:end].decode("utf-8", "surrogateescape")
+        for end in self.offsets[1:].tolist():
+            yield str(self.text[start:end], "utf-8", "surrogateescape")
             start = end
 
     def select(self, rows: np.ndarray) -> Names:

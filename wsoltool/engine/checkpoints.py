@@ -14,6 +14,7 @@ from mmengine.logging import HistoryBuffer
 from torch import Tensor, nn
 
 from wsoltool.errors import CheckpointError
+from wsoltool.evaluation.data_entries import are_data_entries
 
 _SHOWN = 6
 
@@ -93,6 +94,22 @@ def load_weights(model: nn.Module, weights: Mapping[str, Tensor], source: str | 
             hint="use the config that the checkpoint was trained with; it lies beside it",
         )
     model.load_state_dict(dict(weights))
+
+
+def trained_on(meta: Mapping[str, Any], source: str | Path) -> dict[str, dict[str, Any]]:
+    """Split -> what a checkpoint says of the images it was trained on; empty where it does not.
+
+    Raises:
+        CheckpointError: It says something else.
+    """
+    data = meta.get("data", {})
+    if not are_data_entries(data):
+        raise CheckpointError(
+            f"the checkpoint does not say what it was trained on, but {str(data)[:80]!r}",
+            at=f"{source}: meta.data",
+            expected="what wsoltool train writes: counts and ids_sha256, by split",
+        )
+    return {str(split): dict(entry) for split, entry in data.items()}
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:

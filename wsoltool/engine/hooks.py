@@ -17,17 +17,23 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsoltool import __version__
 from wsoltool.engine.checkpoints import from_plain, to_plain
+from wsoltool.evaluation.data_entries import data_lines
 
 
 class PlainCheckpointHook(CheckpointHook):
     """Saves checkpoints that load with ``weights_only=True``, and restores the log from them.
 
-    The class names are saved too, so that photos can be localized without the data set.
+    The class names are saved too, so that photos can be localized without the data set, and which
+    images the network was trained on.
     """
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         dataset = runner.train_dataloader.dataset
-        checkpoint["meta"].update(wsoltool_version=__version__, classes=list(dataset.classes))
+        checkpoint["meta"].update(
+            wsoltool_version=__version__,
+            classes=list(dataset.classes),
+            data={dataset.split: dataset.provenance.plain()},
+        )
         for key in [key for key in checkpoint if key not in ("state_dict", "optimizer")]:
             checkpoint[key] = to_plain(checkpoint[key])
 
@@ -83,6 +89,7 @@ class ProgressHook(Hook):
         self._started = self._images = 0.0
 
     def before_train(self, runner: Runner) -> None:
+        self._tell_data(runner)
         self._start(runner, "training", runner.max_iters, completed=runner.iter)
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -121,6 +128,14 @@ class ProgressHook(Hook):
         if is_main_process() and metrics:
             shown = [f"{name} {value:.2f}" for name, value in _headlines(metrics)]
             self.console.print("train-fullsup: " + "  ".join(shown))
+
+    def _tell_data(self, runner: Runner) -> None:
+        """Whether images of the training set were left out."""
+        dataset = runner.train_dataloader.dataset
+        for line in data_lines({dataset.split: dataset.provenance.plain()}):
+            runner.logger.info(line)
+            if is_main_process():
+                self.console.print(line)
 
     def _restart_clock(self) -> None:
         self._started, self._images = time.perf_counter(), 0.0

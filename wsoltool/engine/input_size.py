@@ -94,7 +94,7 @@ def pipeline_size(config: Mapping[str, Any], loader: str) -> InputSize:
     own = _image_size(config[loader]["dataset"], f"{loader}.dataset.type")
     height, width = own or PHOTO
     blank = np.zeros((height, width, 3), np.uint8)
-    with _fixed_seed():
+    with fixed_seed():
         results = run_pipeline(blank, build_pipeline(config, loader), f"{loader}.dataset.pipeline")
     shown = results["img"].shape[:2]
     kind = "an image" if own else "a photo"
@@ -113,10 +113,10 @@ def _image_size(dataset: Mapping[str, Any], at: str) -> Size | None:
 
 
 @contextmanager
-def _fixed_seed() -> Iterator[None]:
-    # Transforms draw from numpy's global generator: it goes on as if nothing had been drawn.
+def fixed_seed(seed: int = 0) -> Iterator[None]:
+    """Draw from numpy's global generator as after a seed, and leave it as if nothing was drawn."""
     state = np.random.get_state()
-    np.random.seed(0)
+    np.random.seed(seed)
     try:
         yield
     finally:

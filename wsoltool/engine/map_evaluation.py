@@ -7,24 +7,24 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import cv2
 
-from wsoltool.datasets.metadata_files import IMAGE_IDS, IMAGE_SIZES, read_metadata
-from wsoltool.datasets.records import Records, check_box_convention
+from wsoltool.datasets.records import check_box_convention
 from wsoltool.engine.maps import MapRules, MapScorer, Outcome, score_maps
+from wsoltool.engine.scored_split import ScoredSplit, SplitSource, read_split
 from wsoltool.errors import DataError, EvaluationError, check_choice
 from wsoltool.evaluation.bad_maps import POLICIES, BadMaps
 from wsoltool.evaluation.checks import check_summary
 from wsoltool.evaluation.folder import find_maps
 from wsoltool.evaluation.protocols import get_protocols
 from wsoltool.evaluation.ranking import read_ranking
-from wsoltool.evaluation.report_files import read_report
+from wsoltool.evaluation.report_files import Report, read_report
 from wsoltool.evaluation.results import ImageResult, LocalizationResults
 from wsoltool.evaluation.summary import Summary, summarize
 from wsoltool.functional.map_arrays import check_interpolation
 
-ANY_CLASS = 2**31 - 1  # what a split calls its classes; it need not have all of them
 Watch = Callable[[Iterator[Outcome], int], Iterator[Outcome]]
 
 
@@ -34,12 +34,14 @@ class MapRequest:
 
     Attributes:
         maps: Folder of the maps, see :mod:`wsoltool.evaluation.folder`.
-        metadata: One split's folder of wsolevaluation text metadata.
-        masks: Folder of the mask files, where ``localization.txt`` lists masks.
+        metadata: One split's folder, see :class:`~wsoltool.engine.scored_split.SplitSource`.
+        masks: Folder of the mask files, where ``localization.txt`` lists masks, or where these are
+            no longer where an index says.
         images: Folder of the images, for their sizes where ``image_sizes.txt`` has none.
         scores: File of class rankings, see :mod:`wsoltool.evaluation.ranking`.
         fullsup: Figures of an earlier evaluation of train-fullsup, to choose thresholds on.
-        rules: How maps are read and scored.
+        box_convention: Of the annotation; None: what an index says, ``exclusive`` for text.
+        rules: How maps are read and scored; their box convention is replaced by what was found.
         workers: Threads; 0: none beside the caller's.
         resamples: Of the bootstrap; 0 for no intervals.
     """
@@ -50,6 +52,7 @@ class MapRequest:
     images: Path | None = None
     scores: Path | None = None
     fullsup: Path | None = None
+    box_convention: str | None = None
     rules: MapRules = field(default_factory=MapRules)
     workers: int = 0
     resamples: int = 1000
@@ -65,6 +68,9 @@ class MapEvaluation:
         fullsup: The results that thresholds were chosen on, if any.
         bad: The bad maps.
         extra: Maps that belong to no image.
+        box_convention: That was followed.
+        data: Split -> which images were scored or chose thresholds, see
+            :meth:`~wsoltool.datasets.provenance.Provenance.plain`.
         seconds: That the pass over the maps took.
     """
 
@@ -73,6 +79,8 @@ class MapEvaluation:
     fullsup: LocalizationResults | None
     bad: BadMaps
     extra: Sequence[str]
+    box_convention: str
+    data: dict[str, dict[str, Any]]
     seconds: float = 0.0
 
 
@@ -90,26 +98,37 @@ def evaluate_maps(
             raised but told in the answer.
     """
     _check_options(request)
-    records = _read_records(request)
+    split = _read_split(request)
+    records, rules = split.records, replace(request.rules, box_convention=split.box_convention)
     ranking = None if request.scores is None else read_ranking(request.scores, records.ids)
-    fullsup = None if request.fullsup is None else _read_fullsup(request.fullsup, request.rules)
+    report = None if request.fullsup is None else _read_fullsup(request.fullsup, rules)
+    fullsup = None if report is None else report.results
     folder = find_maps(request.maps, records.ids)
     missing = folder.missing(records.ids)
-    bad = BadMaps(request.maps, len(records), request.rules.bad_maps, missing)
-    evaluation = MapEvaluation(None, None, fullsup, bad, folder.extra)
+    bad = BadMaps(request.maps, len(records), rules.bad_maps, missing)
+    data = _data(split, report)
+    evaluation = MapEvaluation(None, None, fullsup, bad, folder.extra, split.box_convention, data)
     if missing and (bad.policy == "error" or len(missing) == len(records)):
         return evaluation
     start = time.perf_counter()
-    scorer = MapScorer(records, folder, request.rules, ranking)
+    scorer = MapScorer(records, folder, rules, ranking)
     items = _pass(scorer, request, bad, watch)
     evaluation.seconds = time.perf_counter() - start
     if not (bad.maps and bad.policy == "error") and len(bad) < len(records):
-        evaluation.results = _stack(items, request.rules)
+        evaluation.results = _stack(items, rules)
         evaluation.summary = summarize(
-            evaluation.results, fullsup, request.rules.threshold, request.resamples
+            evaluation.results, fullsup, rules.threshold, request.resamples
         )
         check_summary(evaluation.summary)
     return evaluation
+
+
+def _data(split: ScoredSplit, fullsup: Report | None) -> dict[str, dict[str, Any]]:
+    """What the figures are about, and what their thresholds were chosen on."""
+    data = {split.name: split.provenance.plain()}
+    for chosen_on in ({} if fullsup is None else fullsup.figures.get("data", {})).values():
+        data.setdefault("train-fullsup", chosen_on)
+    return data
 
 
 def _pass(scorer: MapScorer, request: MapRequest, bad: BadMaps, watch: Watch) -> list[ImageResult]:
@@ -145,7 +164,8 @@ def _check_options(request: MapRequest) -> None:
     rules = request.rules
     get_protocols(rules.protocols)
     check_interpolation(rules.interpolation)
-    check_box_convention(rules.box_convention)
+    if request.box_convention is not None:
+        check_box_convention(request.box_convention)
     check_choice(f"unknown policy {rules.bad_maps!r} for bad maps", rules.bad_maps, POLICIES)
     for option in ("maps", "metadata", "masks", "images"):
         folder = getattr(request, option)
@@ -153,43 +173,13 @@ def _check_options(request: MapRequest) -> None:
             raise DataError("the folder does not exist", at=str(folder), hint=f"see --{option}")
 
 
-def _read_records(request: MapRequest) -> Records:
-    folder, rules = request.metadata, request.rules
-    if not (folder / IMAGE_IDS).is_file():
-        splits = sorted(path.parent.name for path in folder.glob(f"*/{IMAGE_IDS}"))
-        raise DataError(
-            f"the metadata folder has no {IMAGE_IDS}",
-            at=str(folder),
-            expected="one split's folder",
-            known=splits,
-            hint=f"--metadata {folder / splits[0]}" if splits else None,
-        )
-    records = read_metadata(
-        folder,
-        with_boxes=True,
-        box_convention=rules.box_convention,
-        num_classes=ANY_CLASS,
-        mask_root=request.masks,
-        image_root=request.images,
-    )
-    if records.sizes is not None:
-        return records
-    squashes = all(protocol.squashes for protocol in get_protocols(rules.protocols))
-    if records.masks is not None and squashes:
-        # In such a frame an image is what its masks are, at whatever resolution.
-        return replace(records, sizes=records.masks.sizes())
-    hint = "--images DIR reads the sizes from the headers of the image files"
-    if records.masks is not None:
-        hint += "; --protocol wsolevaluation alone needs none, for it squashes images and masks"
-    raise DataError(
-        f"{IMAGE_SIZES} is missing or empty, and boxes need the images' sizes",
-        at=str(folder / IMAGE_SIZES),
-        expected="lines of image id,width,height",
-        hint=hint,
-    )
+def _read_split(request: MapRequest) -> ScoredSplit:
+    squashes = all(protocol.squashes for protocol in get_protocols(request.rules.protocols))
+    source = SplitSource(request.metadata, request.masks, request.images, request.box_convention)
+    return read_split(source, squashes)
 
 
-def _read_fullsup(path: Path, rules: MapRules) -> LocalizationResults:
+def _read_fullsup(path: Path, rules: MapRules) -> Report:
     """Results of train-fullsup, whose maps were treated as these are to be."""
     report = read_report(path)
     for name in ("interpolation", "normalise"):
@@ -201,4 +191,4 @@ def _read_fullsup(path: Path, rules: MapRules) -> LocalizationResults:
                 expected="figures that wsoltool evaluate wrote with the same options",
                 hint="thresholds suit only maps that are treated in the same way",
             )
-    return report.results
+    return report

@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from wsoltool.config import plain
 from wsoltool.datasets.collate import check_classes, check_disjoint
-from wsoltool.engine.checkpoints import load_weights, read_checkpoint
+from wsoltool.engine.checkpoints import load_weights, read_checkpoint, trained_on
 from wsoltool.engine.dataloaders import build_dataloader, build_dataset
 from wsoltool.engine.distributed import join_group
 from wsoltool.engine.metrics import (
@@ -49,6 +49,8 @@ class Scoring:
         runner: With the model and the test loader, for pictures.
         further: Figures of the config's further metrics.
         tables: Of those that have one, in the config's order; none on other ranks.
+        data: Split -> which images were scored, chose thresholds or, as the checkpoint says, were
+            trained on; see :meth:`~wsoltool.datasets.provenance.Provenance.plain`.
     """
 
     summary: Summary | None
@@ -57,6 +59,7 @@ class Scoring:
     runner: QuietRunner
     further: dict[str, float]
     tables: list[FurtherSummary]
+    data: dict[str, dict[str, Any]]
 
 
 def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, dict[str, Any]]:
@@ -120,7 +123,9 @@ def score_checkpoint(
         parts[f"{split}_cfg"] = {}
         parts[f"{split}_evaluator"] = metrics[loader]
     runner = build_runner(config, folder, model=model, **parts)
-    return _score(runner, "val_dataloader" in sets)
+    own = {dataset.split: dataset.provenance.plain() for dataset in sets.values()}
+    trained = {split: of for split, of in trained_on(meta, checkpoint).items() if split not in own}
+    return _score(runner, "val_dataloader" in sets, {**own, **trained})
 
 
 def _write_maps(table: LocalizationMetric | None, folder: Path) -> None:
@@ -144,7 +149,7 @@ def _no_checkpoint(config: Config, folder: Path) -> CheckpointError:
     )
 
 
-def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:
+def _score(runner: QuietRunner, has_fullsup: bool, data: dict[str, dict[str, Any]]) -> Scoring:
     table = localization_of(runner.test_evaluator.metrics)
     if has_fullsup and table is not None:
         runner.val()
@@ -158,8 +163,9 @@ def _score(runner: QuietRunner, has_fullsup: bool) -> Scoring:
     own = {} if summary is None else summary.metrics()
     further = {name: value for name, value in figures.items() if name not in own}
     if table is None:
-        return Scoring(None, None, None, runner, further, tables)
-    return Scoring(summary, table.results_by_image, table.fullsup, runner, further, tables)
+        return Scoring(None, None, None, runner, further, tables, data)
+    results, fullsup = table.results_by_image, table.fullsup
+    return Scoring(summary, results, fullsup, runner, further, tables, data)
 
 
 def _check_trained_classes(meta: dict[str, Any], classes: Any, checkpoint: str | Path) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.data_entries import DataEntries, data_lines
 from wsoltool.evaluation.report_files import Report
 from wsoltool.evaluation.results import LocalizationResults
 
@@ -21,16 +22,19 @@ class Images:
         path: Of its JSON file.
         protocols: That it followed.
         truth: Its results without curves and pixels.
+        data: What it says of its images, see :mod:`wsoltool.evaluation.data_entries`.
     """
 
     path: str
     protocols: tuple[str, ...]
     truth: LocalizationResults
+    data: DataEntries
 
     @classmethod
     def of(cls, report: Report) -> Images:
         truth = replace(report.results, curves={}, pixels=None)
-        return cls(str(report.path), tuple(report.results.curves), truth)
+        data = report.figures.get("data", {})
+        return cls(str(report.path), tuple(report.results.curves), truth, data)
 
 
 def aligned(report: Report, first: Images) -> Report:
@@ -71,8 +75,14 @@ def _check_ids(report: Report, first: Images) -> None:
                 f"{len(alone)} of {len(own)} images are in this evaluation alone: {shown}",
                 at=path,
                 expected="the same images in both, in any order",
-                hint="score both on the same split",
+                hint="; ".join(["score both on the same split", *_left_out(report, first)]),
             )
+
+
+def _left_out(report: Report, first: Images) -> list[str]:
+    """What either evaluation says of images that were left out of its data."""
+    evaluations = {first.path: first.data, str(report.path): report.figures.get("data", {})}
+    return [f"{path}: {line}" for path, data in evaluations.items() for line in data_lines(data)]
 
 
 def _check_truth(results: LocalizationResults, first: LocalizationResults, at: str) -> None:

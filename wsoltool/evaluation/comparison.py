@@ -20,6 +20,7 @@ import numpy as np
 from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.alignment import Images, aligned
 from wsoltool.evaluation.checks import SLACK, check_summary, contradiction
+from wsoltool.evaluation.data_entries import DataEntries
 from wsoltool.evaluation.report_files import Report, read_report
 from wsoltool.evaluation.rows import ALL, Row, Summary
 from wsoltool.evaluation.summary import summarize
@@ -83,6 +84,8 @@ class Comparison:
     Attributes:
         files: The evaluations' JSON files, at least two.
         origins: What each says of itself: ``config``, ``checkpoint`` and the like.
+        data: Which images each scored and was trained on, as far as it says; see
+            :mod:`wsoltool.evaluation.data_entries`.
         differences: For each file but the first, the figures that it and the first have.
         protocols: In the first evaluation's order.
         images: How many were compared.
@@ -92,6 +95,7 @@ class Comparison:
 
     files: tuple[Path, ...]
     origins: tuple[dict[str, Any], ...]
+    data: tuple[DataEntries, ...]
     differences: tuple[list[Difference], ...]
     protocols: tuple[str, ...]
     images: int
@@ -121,11 +125,12 @@ def compare_reports(
             expected="at least two evaluations, and at least one resample",
             hint="wsoltool compare A.json B.json; the intervals need resamples (default: 1000)",
         )
-    base, images, origin = _first(files[0], resamples, seed)
+    base, images, figures = _first(files[0], resamples, seed)
     others = [_other(file, images, resamples, seed) for file in files[1:]]
     comparison = Comparison(
         files=tuple(Path(file) for file in files),
-        origins=(origin, *(own for _, own in others)),
+        origins=(_origin(figures), *(_origin(own) for _, own in others)),
+        data=(images.data, *(own.get("data", {}) for _, own in others)),
         differences=_tested([_differences(base, summary) for summary, _ in others]),
         protocols=base.protocols,
         images=base.images,
@@ -138,18 +143,18 @@ def compare_reports(
 
 def _first(file: str | Path, resamples: int, seed: int) -> tuple[Summary, Images, dict[str, Any]]:
     report = read_report(file)
-    return _summary(report, resamples, seed), Images.of(report), _origin(report)
+    return _summary(report, resamples, seed), Images.of(report), report.figures
 
 
 def _other(
     file: str | Path, images: Images, resamples: int, seed: int
 ) -> tuple[Summary, dict[str, Any]]:
     report = aligned(read_report(file), images)
-    return _summary(report, resamples, seed), _origin(report)
+    return _summary(report, resamples, seed), report.figures
 
 
-def _origin(report: Report) -> dict[str, Any]:
-    return {name: report.figures[name] for name in ORIGIN if name in report.figures}
+def _origin(figures: dict[str, Any]) -> dict[str, Any]:
+    return {name: figures[name] for name in ORIGIN if name in figures}
 
 
 def _summary(report: Report, resamples: int, seed: int) -> Summary:

@@ -9,6 +9,7 @@ from rich import box
 from rich.table import Table
 
 from wsoltool.evaluation.comparison import Comparison, Difference
+from wsoltool.evaluation.data_entries import DataEntries, data_lines, difference_lines
 from wsoltool.evaluation.pixel_curves import MIOU_BACKGROUND, PIOU
 from wsoltool.evaluation.pixel_rows import MLEV_BOX
 from wsoltool.evaluation.rows import (
@@ -51,13 +52,14 @@ def comparison_tables(comparison: Comparison) -> list[Table]:
 def comparison_report(comparison: Comparison) -> dict[str, Any]:
     """Plain data for JSON.
 
-    Keys: ``images``, ``resamples`` (counts); ``seed``; ``protocols``; ``files`` (``path``, and what
-    it says of its origin); ``comparisons``, one for each file but the first: ``a`` and ``b``
-    (paths) and ``rows``, each with ``metric``, ``protocol``, ``threshold_source``, ``subset``,
-    ``images``; ``a``, ``b``, ``difference`` (b - a) and its ``interval`` in percent;
-    ``excludes_zero``; ``thresholds_a``, ``thresholds_b``; and, where single images are compared
-    (null elsewhere), ``only_a`` and ``only_b`` (counts of images that one alone has right), ``p``
-    (McNemar, exact) and ``p_holm`` (adjusted for all of them in the file).
+    Keys: ``images``, ``resamples`` (counts); ``seed``; ``protocols``; ``files`` (``path``, what it
+    says of its origin, and ``data``, see :mod:`wsoltool.evaluation.data_entries`);
+    ``comparisons``, one for each file but the first: ``a`` and ``b`` (paths) and ``rows``, each
+    with ``metric``, ``protocol``, ``threshold_source``, ``subset``, ``images``; ``a``, ``b``,
+    ``difference`` (b - a) and its ``interval`` in percent; ``excludes_zero``; ``thresholds_a``,
+    ``thresholds_b``; and, where single images are compared (null elsewhere), ``only_a`` and
+    ``only_b`` (counts of images that one alone has right), ``p`` (McNemar, exact) and ``p_holm``
+    (adjusted for all of them in the file).
     """
     first, *others = map(str, comparison.files)
     return {
@@ -67,8 +69,10 @@ def comparison_report(comparison: Comparison) -> dict[str, Any]:
         "seed": comparison.seed,
         "protocols": list(comparison.protocols),
         "files": [
-            {"path": str(file), **origin}
-            for file, origin in zip(comparison.files, comparison.origins, strict=True)
+            {"path": str(file), **origin, "data": data}
+            for file, origin, data in zip(
+                comparison.files, comparison.origins, comparison.data, strict=True
+            )
         ],
         "comparisons": [
             {"a": first, "b": other, "rows": [_plain(own) for own in differences]}
@@ -129,6 +133,7 @@ def _caption(comparison: Comparison, index: int) -> str:
     lines = [
         f"A: {_name(comparison, 0)}",
         f"B: {_name(comparison, index + 1)}",
+        *_data_lines(comparison.data[0], comparison.data[index + 1]),
         f"*: the interval excludes 0 (paired bootstrap over images, {comparison.resamples} "
         "resamples; test-oracle chooses its thresholds anew in each).",
         "only A, only B: images that one alone has right; p: McNemar's exact test, "
@@ -139,6 +144,15 @@ def _caption(comparison: Comparison, index: int) -> str:
     if small:
         lines.append(f"small: the {small.pop()} images whose object covers less than half.")
     return "\n".join(lines)
+
+
+def _data_lines(a: DataEntries, b: DataEntries) -> list[str]:
+    """What was left out of the images, once where it is the same, and how they differ."""
+    of_a, of_b = data_lines(a), data_lines(b)
+    both = [f"{line}." for line in of_a if line in of_b]
+    only_a = [f"A, {line}." for line in of_a if line not in of_b]
+    only_b = [f"B, {line}." for line in of_b if line not in of_a]
+    return [*both, *only_a, *only_b, *difference_lines(a, b)]
 
 
 def _name(comparison: Comparison, index: int) -> str:

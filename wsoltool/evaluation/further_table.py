@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rich import box
@@ -12,8 +13,13 @@ from rich.text import Text
 from wsoltool.evaluation.further import Figure, FurtherSummary
 
 
-def figures_table(summary: FurtherSummary) -> Group:
-    """Rows are figures, columns the model and the controls; the notes stand below."""
+def figures_table(summary: FurtherSummary, notes: Sequence[str] = ()) -> Group:
+    """Rows are figures, columns the model and the controls; the notes stand below.
+
+    Args:
+        summary: All figures.
+        notes: Further ones.
+    """
     table = Table(
         title=f"{summary.title} of {summary.images} images, percent",
         box=box.SIMPLE_HEAD,
@@ -28,7 +34,7 @@ def figures_table(summary: FurtherSummary) -> Group:
         beside = [f"{figure.controls[c]:.1f}" if c in figure.controls else "" for c in controls]
         table.add_row(figure.name, _value(figure), *beside)
     # A caption would be as narrow as the table.
-    return Group(table, *(Text(note, "dim italic") for note in summary.notes))
+    return Group(table, *(Text(note, "dim italic") for note in (*summary.notes, *notes)))
 
 
 def _value(figure: Figure) -> str:

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from wsoltool.errors import EvaluationError, WorkDirError
+from wsoltool.evaluation.data_entries import are_data_entries
 from wsoltool.evaluation.results import LocalizationResults
 from wsoltool.evaluation.rows import Summary
 from wsoltool.evaluation.table import report
@@ -125,10 +126,11 @@ def _check_entries(path: Path, figures: dict[str, Any]) -> None:
         isinstance(row, dict) and names <= row.keys() and isinstance(row["value"], int | float)
         for row in rows
     )
-    if not complete or not (threshold is None or number):
+    sound = are_data_entries(figures.get("data", {}))
+    if not complete or not sound or not (threshold is None or number):
         raise EvaluationError(
             "the figures are incomplete",
-            at=f"{path}: rows, fixed_threshold",
+            at=f"{path}: rows, fixed_threshold, data",
             expected=EXPECTED,
             hint=AGAIN,
         )

@@ -63,8 +63,9 @@ def wsoltool_losses():
 def wsoltool_datasets():
     from wsoltool.datasets.creatures import Creatures
     from wsoltool.datasets.image_files import Images
+    from wsoltool.datasets.prepared import Prepared
 
-    return [Creatures, Images]
+    return [Creatures, Images, Prepared]
 
 
 @hookimpl

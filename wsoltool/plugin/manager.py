@@ -73,11 +73,17 @@ class Catalogue:
 
     Args:
         origins: Plugins by name; all that are installed by default.
+        kinds: The kinds that are asked for; what only others need, such as torch, is then not
+            imported.
     """
 
-    def __init__(self, origins: Mapping[str, Sequence[Origin]] | None = None) -> None:
+    def __init__(
+        self,
+        origins: Mapping[str, Sequence[Origin]] | None = None,
+        kinds: Iterable[str] = tuple(KINDS),
+    ) -> None:
         self.origins = dict(discover() if origins is None else origins)
-        self._registries = {name: Registry(kind) for name, kind in KINDS.items()}
+        self._registries = {name: Registry(KINDS[name]) for name in kinds}
         self._outcomes: dict[str, LoadedPlugin | PluginError] = {}
 
     def plugin(self, name: str) -> LoadedPlugin:
@@ -191,7 +197,7 @@ class Catalogue:
             )
         if hint is None and not scope:
             hint = self._hint_from_plugins(kinds, name)
-        other = [kind for kind in KINDS if name in self._registries[kind].names()]
+        other = [kind for kind, found in self._registries.items() if name in found.names()]
         if other:
             hint = f"{name!r} is a {other[0]}, which cannot stand here"
         return UnknownComponentError(

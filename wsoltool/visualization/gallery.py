@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -62,7 +62,11 @@ def draw_item(item: GalleryItem) -> np.ndarray:
 
 
 def write_gallery(
-    folder: Path, items: Iterable[GalleryItem], title: str, figures: Mapping[str, str]
+    folder: Path,
+    items: Iterable[GalleryItem],
+    title: str,
+    figures: Mapping[str, str],
+    notes: Sequence[str] = (),
 ) -> Path:
     """Write the pictures and ``index.html``; the page's path is returned.
 
@@ -71,6 +75,7 @@ def write_gallery(
         items: Drawn one by one.
         title: Of the page.
         figures: Name -> value, shown at the top.
+        notes: Lines below them.
 
     Raises:
         WorkDirError: The folder cannot be written.
@@ -86,6 +91,7 @@ def write_gallery(
     page = environment.get_template("gallery.html").render(
         title=title,
         figures=figures,
+        notes=notes,
         entries=entries,
         colors={name: f"rgb{color}" for name, color in colors.items()},
     )

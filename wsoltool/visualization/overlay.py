@@ -41,7 +41,11 @@ def blend_map(image: np.ndarray, localization_map: np.ndarray, weight: float = 0
 
 
 def draw_boxes(
-    image: np.ndarray, boxes: Iterable[np.ndarray], color: Color, factor: float = 1.0
+    image: np.ndarray,
+    boxes: Iterable[np.ndarray],
+    color: Color,
+    factor: float = 1.0,
+    thickness: int | None = None,
 ) -> np.ndarray:
     """A copy of the image with boxes; lines grow inwards from a box's outermost pixels.
 
@@ -50,9 +54,10 @@ def draw_boxes(
         boxes: xyxy, pixels of the image before enlarging, x1 y1 exclusive.
         color: RGB.
         factor: Of the enlargement.
+        thickness: Of the lines, pixels; by default a 160th of the image's long side.
     """
     image = np.ascontiguousarray(image).copy()
-    thickness = max(1, round(max(image.shape[:2]) / 160))
+    thickness = thickness or max(1, round(max(image.shape[:2]) / 160))
     for x0, y0, x1, y1 in boxes:
         left, top, right, bottom = (floor(value * factor + 0.5) for value in (x0, y0, x1, y1))
         right, bottom = max(right, left + 1), max(bottom, top + 1)

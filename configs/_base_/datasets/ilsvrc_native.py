@@ -4,24 +4,18 @@ There is no train-fullsup: thresholds are fixed, or those of the test images; ``
 ImageNetV2 for them.
 """
 
+_base_ = ["../pipelines.py"]
+
 data_root = "ILSVRC"
 _set = dict(type="Images", reader=dict(type="ILSVRC"))
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
-    dataset=dict(
-        **_set,
-        split="train-weaksup",
-        pipeline=[
-            dict(type="Resize", size=256),
-            dict(type="RandomCrop", size=224),
-            dict(type="RandomFlip"),
-        ],
-    ),
+    dataset=dict(**_set, split="train-weaksup", pipeline=_base_._random_crop_224),
 )
 test_dataloader = dict(
     batch_size=64,
     num_workers=4,
-    dataset=dict(**_set, split="test", pipeline=[dict(type="Resize", size=224)]),
+    dataset=dict(**_set, split="test", pipeline=_base_._squash_224),
 )
 evaluation = dict(protocols=("wsolevaluation", "tight"))

@@ -1,7 +1,8 @@
 """Your own photos in folders named by class: ``<data_root>/<class>/*.jpg``; no boxes needed."""
 
+_base_ = ["../pipelines.py"]
+
 data_root = "photos"
-_squash = [dict(type="Resize", size=224)]
 train_dataloader = dict(
     batch_size=32,
     num_workers=2,
@@ -19,5 +20,7 @@ train_dataloader = dict(
 test_dataloader = dict(
     batch_size=32,
     num_workers=2,
-    dataset=dict(type="Images", reader=dict(type="ImageFolders"), split="test", pipeline=_squash),
+    dataset=dict(
+        type="Images", reader=dict(type="ImageFolders"), split="test", pipeline=_base_._squash_224
+    ),
 )

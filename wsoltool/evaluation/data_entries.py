@@ -1,0 +1,65 @@
+"""The entry ``data`` of figures and checkpoints: which images were scored and trained on.
+
+Split -> ``images``, ``ids_sha256``, ``quarantined``, ``remarks``, ``shares``; see
+:class:`wsoltool.datasets.provenance.Provenance`, which writes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+DataEntries = Mapping[str, Mapping[str, Any]]
+ROLES = {"train-weaksup": "trained on", "train-fullsup": "their thresholds chosen on"}
+
+
+def are_data_entries(data: object) -> bool:
+    """Whether what was read from a file can be used as such an entry."""
+    if not isinstance(data, Mapping) or not all(isinstance(e, Mapping) for e in data.values()):
+        return False
+    counts = [entry.get(key) for entry in data.values() for key in ("images", "quarantined")]
+    remarks = [entry.get("remarks", []) for entry in data.values()]
+    return (
+        all(isinstance(count, int | None) for count in counts)
+        and all(isinstance(entry.get("images"), int) for entry in data.values())
+        and all(isinstance(remark, list) for remark in remarks)
+    )
+
+
+def data_lines(data: DataEntries) -> list[str]:
+    """What whoever reads results must know of their images: what was left out, what was odd.
+
+    Example:
+        >>> test = {"images": 91, "quarantined": 3, "remarks": ["1 copy"]}
+        >>> for line in data_lines({"test": test}):
+        ...     print(line)
+        test: 91 images, 3 left out by wsoltool prepare (quarantine)
+        data set: 1 copy
+    """
+    left_out = [
+        f"{split}: {entry['images']:,} images, {entry['quarantined']:,} left out by"
+        " wsoltool prepare (quarantine)"
+        for split, entry in data.items()
+        if entry.get("quarantined")
+    ]
+    # All splits of one index have the same remarks.
+    remarks = dict.fromkeys(r for entry in data.values() for r in entry.get("remarks") or ())
+    return [*left_out, *(f"data set: {remark}" for remark in remarks)]
+
+
+def difference_lines(a: DataEntries, b: DataEntries) -> list[str]:
+    """What two evaluations of the same images had beside them that was not the same.
+
+    Example:
+        >>> difference_lines(
+        ...     {"train-weaksup": {"images": 9, "ids_sha256": "1"}},
+        ...     {"train-weaksup": {"images": 8, "ids_sha256": "2"}},
+        ... )
+        ['A and B were trained on different images (train-weaksup: 9 and 8).']
+    """
+    return [
+        f"A and B were {role} different images"
+        f" ({split}: {a[split]['images']:,} and {b[split]['images']:,})."
+        for split, role in ROLES.items()
+        if split in a and split in b and a[split].get("ids_sha256") != b[split].get("ids_sha256")
+    ]

@@ -1,0 +1,99 @@
+"""Text on pictures, in any script that the font has."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from wsoltool.visualization.overlay import Color
+
+ELLIPSIS = "…"
+
+
+def write_text(
+    image: np.ndarray, place: tuple[int, int], text: str, color: Color, size: int
+) -> int:
+    """Write a line into ``(H, W, 3)`` uint8 RGB, in place.
+
+    Characters that the font (DejaVu Sans: Latin, Greek, Cyrillic and more) lacks are written as
+    Python escapes, such as ``\\u732b``.
+
+    Args:
+        image: What is written on.
+        place: x, y of the line's upper left corner, pixels.
+        text: One line.
+        color: RGB.
+        size: Of the letters, pixels.
+
+    Returns:
+        x where the text ends.
+    """
+    font, text = _font(size), legible(text)
+    width = round(font.getlength(text))
+    left, top = place
+    strip = image[top : top + line_height(size), left : left + width + 1]
+    if strip.size:
+        canvas = Image.fromarray(strip)
+        ImageDraw.Draw(canvas).text((0, 0), text, fill=color, font=font)
+        strip[:] = np.asarray(canvas)
+    return left + width
+
+
+def line_height(size: int) -> int:
+    """How many pixels a line of letters of ``size`` pixels takes."""
+    return round(size * 1.25)
+
+
+def legible(text: str) -> str:
+    r"""Text with Python escapes for whatever the font has no letter for.
+
+    Example:
+        >>> legible("Größe, кот, 猫")
+        'Größe, кот, \\u732b'
+    """
+    known = _letters()
+    return "".join(
+        letter if ord(letter) in known and letter.isprintable() else ascii(letter)[1:-1]
+        for letter in text
+    )
+
+
+def shortened(text: str, width: int, size: int, keep: str = "start") -> str:
+    """Text cut to a width, with an ellipsis for what is left out.
+
+    Args:
+        text: One line.
+        width: Pixels that it may take.
+        size: Of the letters, pixels.
+        keep: ``start``, or ``end`` where that says more, as of paths.
+    """
+    font, text = _font(size), legible(text)
+    if font.getlength(text) <= width:
+        return text
+    for count in range(len(text) - 1, -1, -1):
+        cut = text[:count] + ELLIPSIS if keep == "start" else ELLIPSIS + text[len(text) - count :]
+        if font.getlength(cut) <= width:
+            return cut
+    return ""
+
+
+def _font_file() -> Path:
+    import matplotlib
+
+    return Path(matplotlib.get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")
+
+
+@cache
+def _font(size: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(str(_font_file()), size)
+
+
+@cache
+def _letters() -> frozenset[int]:
+    """The code points that the font can draw."""
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(str(_font_file())).get_charmap())
