@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from zlib import crc32
 
 import cv2
 import numpy as np
@@ -22,9 +23,10 @@ CocoAnnotation = tuple[int, int, Sequence[float], int]
 
 
 def write_noise(path: Path, size: Size = SIZE) -> None:
-    """Write an image of random pixels, creating its folder."""
+    """Write an image of pixels that follow from its name and place, creating its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+    seed = crc32("/".join(path.parts[-3:]).encode())
+    pixels = np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
     path.write_bytes(cv2.imencode(".jpg", pixels)[1].tobytes())
 
 

@@ -4,26 +4,22 @@ A fiftieth of train2017, chosen by hashes of the images' ids, is train-fullsup. 
 classes and ``loss=dict(type="BinaryCrossEntropy")``, the boxes ``instances="all"``.
 """
 
+_base_ = ["../pipelines.py"]
+
 data_root = "coco"
 _set = dict(type="Images", reader=dict(type="CocoJson", fullsup_share=0.02))
-_squash = [dict(type="Resize", size=224)]
 train_dataloader = dict(
     batch_size=32,
     num_workers=4,
-    dataset=dict(
-        **_set,
-        split="train-weaksup",
-        pipeline=[
-            dict(type="RandomResizedCrop", size=224, area=(0.8, 1.0)),
-            dict(type="RandomFlip"),
-        ],
-    ),
+    dataset=dict(**_set, split="train-weaksup", pipeline=_base_._area_crop_224),
 )
 val_dataloader = dict(
-    batch_size=64, num_workers=4, dataset=dict(**_set, split="train-fullsup", pipeline=_squash)
+    batch_size=64,
+    num_workers=4,
+    dataset=dict(**_set, split="train-fullsup", pipeline=_base_._squash_224),
 )
 test_dataloader = dict(
-    batch_size=64, num_workers=4, dataset=dict(**_set, split="test", pipeline=_squash)
+    batch_size=64, num_workers=4, dataset=dict(**_set, split="test", pipeline=_base_._squash_224)
 )
 # The localization table is for one class an image.
 evaluation = None

@@ -4,6 +4,8 @@ Boxes are XML files as of PASCAL VOC beside the photos of val, which labelling t
 COCO json file, such as ``annotations="boxes.json"``.
 """
 
+_base_ = ["../pipelines.py"]
+
 data_root = "photos"
 _parts = {"train-weaksup": "train", "test": "val"}
 _set = dict(type="Images", reader=dict(type="ImageFolders", parts=_parts, annotations="."))
@@ -22,5 +24,5 @@ train_dataloader = dict(
 test_dataloader = dict(
     batch_size=32,
     num_workers=2,
-    dataset=dict(**_set, split="test", pipeline=[dict(type="Resize", size=224)]),
+    dataset=dict(**_set, split="test", pipeline=_base_._squash_224),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -307,6 +308,17 @@ def test_published_counts():
     reader = CocoJson()
     counts = [reader.published(part) for part in ("train2017", "val2017", "val2014", "train")]
     assert counts == [118287, 5000, 40504, None]
+
+
+def test_only_the_parts_in_use_are_fetched():
+    def names(**parts):
+        return [item.url.rpartition("/")[2] for item in CocoJson(parts=parts).downloads]
+
+    annotations = "annotations_trainval2017.zip"
+    assert names() == [annotations, "train2017.zip", "val2017.zip"]
+    assert names(test="val2017") == [annotations, "val2017.zip"]
+    assert names(test="val") == []
+    assert all(re.fullmatch("[0-9a-f]{32}", item.md5) for item in CocoJson().downloads)
 
 
 def test_many_images_take_seconds(tmp_path):

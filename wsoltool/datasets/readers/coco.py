@@ -15,6 +15,13 @@ from wsoltool.errors import DataError
 
 PUBLISHED = {"train2017": 118287, "val2017": 5000, "train2014": 82783, "val2014": 40504}
 SITE = "http://images.cocodataset.org"
+ANNOTATIONS = Download(
+    f"{SITE}/annotations/annotations_trainval2017.zip", md5="f4bbac642086de4f52a3fdda2de5fa2c"
+)
+IMAGES = {
+    "train2017": Download(f"{SITE}/zips/train2017.zip", md5="cced6f7f71b7629ddf16f17bbcfab6b2"),
+    "val2017": Download(f"{SITE}/zips/val2017.zip", md5="442b8da7639aecaf257c1dceb8ba8c80"),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,18 +47,16 @@ class CocoJson(Reader):
     """
 
     default_parts: ClassVar[Mapping[str, str]] = {"train-weaksup": "train2017", "test": "val2017"}
-    downloads: ClassVar[Sequence[Download]] = (
-        Download(
-            f"{SITE}/annotations/annotations_trainval2017.zip",
-            md5="f4bbac642086de4f52a3fdda2de5fa2c",
-        ),
-        Download(f"{SITE}/zips/val2017.zip", md5="442b8da7639aecaf257c1dceb8ba8c80"),
-        Download(f"{SITE}/zips/train2017.zip", md5="cced6f7f71b7629ddf16f17bbcfab6b2"),
-    )
 
     annotations: str = "annotations/instances_{part}.json"
     images: str = "{part}"
     multi_label: bool = True
+
+    @property
+    def downloads(self) -> Sequence[Download]:  # type: ignore[override]
+        """The archives of the parts in use, where these are COCO's of 2017."""
+        parts = sorted({*self._parts().values()})
+        return [ANNOTATIONS, *(IMAGES[p] for p in parts)] if {*parts} <= {*IMAGES} else ()
 
     def published(self, part: str) -> int | None:
         return PUBLISHED.get(part)
