@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from wsoltool.datasets.images import read_image
+from wsoltool.datasets.images import read_image, read_mask, read_segments
 from wsoltool.errors import DataError, ImageError
 
 
@@ -176,3 +176,63 @@ def test_opencvs_log_level_is_restored(photo, tmp_path):
     photo.save(tmp_path / "a.jpg")
     read_image(tmp_path / "a.jpg")
     assert cv2.utils.logging.getLogLevel() == before
+
+
+@pytest.mark.parametrize("level", [0, 1, 127, 254])
+def test_masks_are_what_is_brighter_than_a_level(tmp_path, level):
+    pixels = np.arange(256, dtype=np.uint8).reshape(8, 32)
+    Image.fromarray(pixels).save(tmp_path / "m.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.png", level), pixels > level)
+
+
+def segments_file(path, pixels, mode="P"):
+    """Write numbers of classes as palette indices or grey levels."""
+    image = Image.fromarray(pixels)
+    if mode == "P":
+        image.putpalette([(7 * n) % 256 for n in range(768)])
+    image.save(path)
+    return path
+
+
+@pytest.mark.parametrize("mode", ["P", "L"])
+def test_segments_are_numbers_not_colours(tmp_path, mode):
+    pixels = np.array([[0, 1, 20], [255, 254, 3]], np.uint8)
+    segments = read_segments(segments_file(tmp_path / "s.png", pixels, mode))
+    assert segments.tolist() == [[0, 1, 20], [-1, 254, 3]]
+    assert segments.dtype == np.int16
+
+
+def test_segments_with_few_colours_are_read_alike(tmp_path):
+    """PNG packs a palette of four colours into two bits a pixel."""
+    image = Image.new("P", (5, 3), 2)
+    image.putpalette([0, 0, 0, 9, 9, 9, 50, 60, 70, 1, 2, 3])
+    image.save(tmp_path / "s.png", bits=2)
+    assert read_segments(tmp_path / "s.png").tolist() == [[2] * 5] * 3
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "1", "LA", "I;16"])
+def test_other_images_are_no_segments(tmp_path, mode):
+    Image.new(mode, (4, 3)).save(tmp_path / "s.png")
+    with pytest.raises(ImageError, match="has mode") as caught:
+        read_segments(tmp_path / "s.png")
+    assert caught.value.at == str(tmp_path / "s.png")
+    assert "palette" in caught.value.expected
+
+
+def test_segments_that_cannot_be_read(tmp_path):
+    path = segments_file(tmp_path / "s.png", np.zeros((40, 30), np.uint8))
+    data = path.read_bytes()
+    for content, what in (
+        (None, "does not exist"),
+        (b"", "is empty"),
+        (data[:-15], "is truncated"),
+        (b"text" * 9, "cannot be decoded"),
+        (data[:60] + b"x" + data[61:], "cannot be decoded"),
+    ):
+        path.unlink()
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(ImageError, match=f"the segmentation .*{what}") as caught:
+            read_segments(path)
+        assert caught.value.at == str(path)
+        path.touch()

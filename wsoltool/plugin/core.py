@@ -70,13 +70,20 @@ def wsoltool_datasets():
 
 @hookimpl
 def wsoltool_readers():
+    from wsoltool.datasets.readers.coco import CocoJson
+    from wsoltool.datasets.readers.csv_table import CsvTable
     from wsoltool.datasets.readers.cub import CUB200
     from wsoltool.datasets.readers.folders import ImageFolders
     from wsoltool.datasets.readers.ilsvrc import ILSVRC
     from wsoltool.datasets.readers.metadata import WsolMetadata
+    from wsoltool.datasets.readers.openimages import OpenImages30k
+    from wsoltool.datasets.readers.tinyimagenet import TinyImageNet
     from wsoltool.datasets.readers.voc import PascalVOC
 
-    return [CUB200, ILSVRC, ImageFolders, PascalVOC, WsolMetadata]
+    return [
+        *(CUB200, CocoJson, CsvTable, ILSVRC, ImageFolders, OpenImages30k, PascalVOC),
+        *(TinyImageNet, WsolMetadata),
+    ]
 
 
 @hookimpl

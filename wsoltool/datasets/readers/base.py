@@ -84,6 +84,11 @@ class RecordReader(ABC):
         if self.fullsup_share + self.test_share >= 1:
             raise ConfigError(f"{name}: the shares leave nothing to train-weaksup")
         for split, share in self._shares().items():
+            if "train-weaksup" not in self._parts():
+                raise ConfigError(
+                    f"{name}: a share of {share:g} for {split}, but no part for train-weaksup",
+                    expected="parts with train-weaksup, of whose images shares are taken",
+                )
             if split in self._parts():
                 raise ConfigError(
                     f"{name}: a share of {share:g} for {split}, which has a part of its own",

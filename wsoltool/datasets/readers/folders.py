@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import ClassVar
 
 from wsoltool.datasets.images import EXTENSIONS
-from wsoltool.datasets.readers.base import Reader
-from wsoltool.datasets.records import Entry
+from wsoltool.datasets.readers.base import Reader, attempt
+from wsoltool.datasets.readers.folder_boxes import FolderBoxes, JsonBoxes, XmlBoxes
+from wsoltool.datasets.records import Entry, Problem
 from wsoltool.errors import DataError, did_you_mean
 
 logger = logging.getLogger(__name__)
@@ -28,9 +30,18 @@ class ImageFolders(Reader):
     sorted by name. Hidden files and folders are ignored and links to folders inside a class are not
     followed. Other files are skipped, and reported as a warning.
 
+    Boxes are those of objects that are called as the image's folder; of train-weaksup they are
+    never looked for.
+
+    The class folders of the first split are the classes; others may lack some of them.
+
     Args:
         parts: Split -> sub-folder that holds its class folders, such as ``train``; by default
-            ``data_root`` itself holds those of train-weaksup, and there are no other splits.
+            ``data_root`` itself holds those of train-weaksup, and other splits are shares of it.
+        annotations: Where boxes are, below ``data_root``: ``.`` for XML files as of PASCAL VOC
+            beside the images; a folder of such files, arranged as the images are below
+            ``data_root``; or a COCO json file, whose ``file_name`` are paths or names of images.
+            ``{part}`` stands for the part. None: there are no boxes.
         classes: Class names in the order of their labels, exactly the folders that exist.
         exif: Turn images as their EXIF orientation says, as people see them.
 
@@ -40,22 +51,71 @@ class ImageFolders(Reader):
 
     default_parts: ClassVar[Mapping[str, str]] = {"train-weaksup": ""}
 
+    annotations: str | None = None
     classes: Sequence[str] | None = None
     exif: bool = True
 
     def class_names(self, home: Path) -> Sequence[str]:
-        folder = home / self.part("train-weaksup")
-        names = class_folders(folder)
+        part = self.part(self.splits()[0])
+        names = self._folders(home, part)
         if self.classes is not None:
-            _check_listed(names, self.classes, folder)
+            _check_listed(names, self.classes, home / part)
         return names if self.classes is None else self.classes
 
     def entries(self, home: Path, part: str) -> Iterator[Entry]:
         skipped: Counter[str] = Counter()
-        for label, name in enumerate(self.class_names(home)):
-            for path in images_below(home / part / name, skipped):
-                yield Entry(image=path.relative_to(home).as_posix(), labels=(label,))
+        yield from self._images(home, part, skipped)
+        if self.annotations is not None:
+            del skipped[".xml"]
         _report_unused(skipped, home / part)
+
+    def annotated(
+        self, home: Path, part: str, entries: Iterable[Entry | Problem]
+    ) -> Iterator[Entry | Problem]:
+        if self.annotations is None:
+            yield from entries
+            return
+        names, boxes = self.class_names(home), self._boxes(home, part, self.annotations)
+        for entry in entries:
+            if isinstance(entry, Problem):
+                yield entry
+            else:
+                name = names[entry.labels[0]]
+                yield attempt(entry.image, partial(boxes.complete, entry, name))
+
+    def _folders(self, home: Path, part: str) -> list[str]:
+        """The class folders of a part: all but that of the annotations."""
+        names = class_folders(home / part)
+        if self.annotations is None:
+            return names
+        path = self._annotation_path(home, part, self.annotations)
+        return [name for name in names if not path.is_relative_to(home / part / name)]
+
+    def _annotation_path(self, home: Path, part: str, annotations: str) -> Path:
+        return home / annotations.replace("{part}", part)
+
+    def _images(self, home: Path, part: str, skipped: Counter[str]) -> Iterator[Entry]:
+        names, present = self.class_names(home), self._folders(home, part)
+        unknown = [name for name in present if name not in set(names)]
+        if unknown:
+            raise DataError(
+                f"the class folder {unknown[0]!r} is in this part alone",
+                at=str(home / part),
+                expected=f"the class folders of {self.splits()[0]}, or some of them",
+                hint=did_you_mean(unknown[0], names),
+            )
+        for label, name in enumerate(names):
+            if name in present:
+                for path in images_below(home / part / name, skipped):
+                    yield Entry(image=path.relative_to(home).as_posix(), labels=(label,))
+
+    def _boxes(self, home: Path, part: str, annotations: str) -> FolderBoxes:
+        path = self._annotation_path(home, part, annotations)
+        if path.suffix.lower() != ".json":
+            return XmlBoxes(path)
+        parts = (part,) if "{part}" in annotations else {*self._parts().values()}
+        images = [e.image for other in parts for e in self._images(home, other, Counter())]
+        return JsonBoxes(path, images, part)
 
 
 def class_folders(root: Path) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from pathlib import Path
 
 from wsoltool.errors import DataError
@@ -25,9 +26,10 @@ class Lines(dict[str, tuple[str, ...]]):
         super().__init__()
         self.path, self.fields = path, fields
         self._numbers: dict[str, int] = {}
-        for number, line in enumerate(read_text(path).splitlines(), start=1):
+        # Not splitlines: names may hold what Unicode calls a line separator.
+        for number, line in enumerate(read_text(path).split("\n"), start=1):
             if line.strip():
-                self._add(number, line.strip("\r\n").split(separator, len(fields)))
+                self._add(number, line.split(separator, len(fields)))
 
     def _add(self, number: int, parts: list[str]) -> None:
         key, *values = map(str.strip, parts)
@@ -52,7 +54,7 @@ class Lines(dict[str, tuple[str, ...]]):
         """
         if key not in self:
             raise DataError(
-                f"no line for {key!r}", at=str(self.path), expected=f"a line {key} {self.fields}"
+                f"no line for {key!r}", at=str(self.path), expected=" ".join((key, *self.fields))
             )
         return self[key]
 
@@ -62,21 +64,26 @@ class Lines(dict[str, tuple[str, ...]]):
         Raises:
             DataError: No line has the key, or it is no integer.
         """
+        (text,) = self.fields_of(key)
         try:
-            return int(self.fields_of(key)[0])
+            return int(text)
         except ValueError as error:
             raise DataError(str(error), at=self.at(key), expected="an integer") from error
 
-    def numbers(self, key: str) -> tuple[float, ...]:
-        """All fields of a key, as numbers.
+    def numbers(self, key: str, start: int = 0) -> tuple[float, ...]:
+        """The fields of a key from number ``start`` on, as finite numbers.
 
         Raises:
             DataError: No line has the key, or a field is no number.
         """
+        fields = self.fields_of(key)[start:]
         try:
-            return tuple(map(float, self.fields_of(key)))
+            numbers = tuple(map(float, fields))
         except ValueError as error:
             raise DataError(str(error), at=self.at(key), expected="numbers") from error
+        if not all(map(isfinite, numbers)):
+            raise DataError(f"not finite: {fields}", at=self.at(key), expected="numbers")
+        return numbers
 
 
 def read_text(path: Path) -> str:

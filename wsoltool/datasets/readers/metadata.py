@@ -12,7 +12,6 @@ the image root:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ import numpy as np
 
 from wsoltool.datasets.metadata_files import read_metadata
 from wsoltool.datasets.readers.base import RecordReader
+from wsoltool.datasets.readers.class_names import distinct_names
 from wsoltool.datasets.records import Problem, Reading
 from wsoltool.datasets.splits import SPLITS
 from wsoltool.datasets.tables import Table
@@ -109,8 +109,7 @@ def read_classes(path: Path) -> tuple[str, ...]:
             expected="a line label,wnid,name for every class",
         )
     wnids, names = table.names("wnid"), table.names("name")
-    counts = Counter(names)
-    unique = [n if counts[n] == 1 else f"{n} ({w})" for w, n in zip(wnids, names, strict=True)]
+    unique = distinct_names(names, wnids)
     return tuple(unique[row] for row in np.argsort(labels))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
+from math import inf
 from pathlib import Path
 
 import numpy as np
@@ -123,11 +124,12 @@ def wrong_boxes(
     """
     last = box_convention == "inclusive"
     inside = "x0,y0,x1,y1 inside the image, with x0 < x1 and y0 < y1"
+    height, width = size or (inf, inf)
     for x0, y0, x1, y1 in boxes:
         shown = f"box {x0:g},{y0:g},{x1:g},{y1:g}"
         if not (x1 + last > x0 and y1 + last > y0):  # NaN too
             yield DataError(f"{shown} has no area", expected=inside)
-        elif x0 < 0 or y0 < 0 or (size and (x1 + last > size[1] or y1 + last > size[0])):
+        elif x0 < 0 or y0 < 0 or x1 + last > width or y1 + last > height or inf in (x1, y1):
             of = f" of {size[1]} x {size[0]} pixels (width x height)" if size else ""
             yield DataError(f"{shown} lies outside the image{of}", expected=inside)
 
