@@ -144,9 +144,17 @@ def test_published_counts(birds, prepare):
     assert run.code == 1
     reason = "part 'train' lists 4 images, published are 5"
     assert [row[:4] for row in run.rows()] == [["train-weaksup train-fullsup", "", "count", reason]]
-    run = prepare("CUB200", birds.root, "--quarantine")
-    assert run.code == 0
-    assert open_index(run.folder).remarks == (reason,)
+    for option in ("--quarantine", "--subset"):
+        run = prepare("CUB200", birds.root, option, folder=option.strip("-"))
+        assert run.code == 0
+        assert open_index(run.folder).remarks == (reason,)
+    assert not run.rows()
+
+
+def test_a_subset_may_have_no_bad_images(wild, prepare):
+    run = prepare("CUB200", wild.root, "--subset")
+    assert run.code == 1
+    assert not (run.folder / "index.json").exists()
 
 
 def test_bad_images_count_as_listed(wild, prepare):

@@ -49,6 +49,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         root=arguments.source,
         folder=writable_folder(arguments.folder, "DST"),
         quarantine=arguments.quarantine,
+        subset=arguments.subset,
         headers_only=arguments.headers_only,
         near_bits=arguments.near_duplicates,
         workers=arguments.workers or default_workers(),

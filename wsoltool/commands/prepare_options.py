@@ -39,6 +39,11 @@ def add_to(parser: argparse.ArgumentParser) -> None:
         "--quarantine", action="store_true", help="leave out what is bad, and write the index"
     )
     parser.add_argument(
+        "--subset",
+        action="store_true",
+        help="SRC is meant to hold a part of the published images: other counts are no problem",
+    )
+    parser.add_argument(
         "--headers-only",
         action="store_true",
         help="check existence, completeness and sizes without decoding pixels: far faster, but"

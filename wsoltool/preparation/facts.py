@@ -25,7 +25,7 @@ REMEDIES = {
     "segments": "fetch the segmentation again",
     "two splits": "take it out of one of the splits' lists",
     "duplicate": "nothing is left out: judge whether it matters to what you measure",
-    "count": "fetch the data set again, or check which release it is",
+    "count": "fetch the data set again, or say with --subset that it is meant to be a part",
 }
 
 

@@ -37,6 +37,8 @@ class Request:
         root: The data set's folder; never written to.
         folder: Where the index and the lists go.
         quarantine: Go on without what cannot be used.
+        subset: Not all of the published images are meant to be there: counts that differ are
+            remarks, no problems.
         headers_only: Do not decode pixels where a header tells the size.
         near_bits: Search for near-duplicates whose fingerprints differ in so many bits at most;
             None: do not search.
@@ -49,6 +51,7 @@ class Request:
     root: Path
     folder: Path
     quarantine: bool = False
+    subset: bool = False
     headers_only: bool = False
     near_bits: int | None = None
     workers: int = 1
@@ -161,7 +164,7 @@ def _judged(request: Request, source: Source, scanned: Scan, seconds: float) -> 
         splits=scanned.splits,
         counts=source.counts,
         bad=(
-            *_wrong_counts(source.counts),
+            *(() if request.subset else _wrong_counts(source.counts)),
             *source.bad,
             *(bad for found in scanned.splits.values() for bad in found.bad),
         ),
