@@ -22,7 +22,7 @@ LINES = {
 }
 CONFIG = """
 data_root = {root!r}
-_set = dict(type="Prepared", pipeline=[dict(type="Resize", size=(32, 32))])
+_set = dict(type="Images", pipeline=[dict(type="Resize", size=(32, 32))])
 train_dataloader = dict(
     batch_size=4, num_workers=1, dataset=dict(**_set, split="train-weaksup")
 )

@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from wsoltool.datasets.collate import check_classes, check_disjoint, collate
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.errors import DataError
 from wsoltool.structures import Sample, Truth

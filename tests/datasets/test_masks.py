@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.images import read_mask
 from wsoltool.datasets.mask_files import MaskFiles
 from wsoltool.datasets.metadata_files import read_metadata

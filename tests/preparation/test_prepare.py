@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.index import open_index
-from wsoltool.datasets.prepared import Prepared
 from wsoltool.datasets.splits import belongs
 
 
@@ -72,11 +72,11 @@ def test_a_sound_data_set(birds, prepare):
     run = prepare("CUB200", birds.root)
     assert run.code == 0, run.err
     assert run.rows() == []
-    assert f'index: type="Prepared", data_root="{run.folder}"' in run.out
+    assert f'index: data_root="{run.folder}"' in run.out
     assert "8 images in" in run.out
     assert "images/s" in run.out
     assert snapshot(birds.root) == before
-    dataset = Prepared("test", run.folder)
+    dataset = Images("test", run.folder)
     image, sample = dataset[3]
     assert sample.image_id == "002.Bee_eater/test_1.jpg"
     assert sample.size == image.shape[:2] == (32, 48)
@@ -109,9 +109,9 @@ def test_quarantine_goes_on_without_them(wild, prepare):
     index = open_index(run.folder)
     out = {q.image for split in index.splits for q in index.quarantined(split)}
     assert out == set(KINDS)
-    trained = Prepared("train-weaksup", run.folder)
+    trained = Images("train-weaksup", run.folder)
     assert {*trained.image_ids} >= {"001.Auk/cmyk.jpg", "001.Auk/größe 猫.jpg"}
-    tested = Prepared("test", run.folder)
+    tested = Images("test", run.folder)
     for dataset in (trained, tested):
         for image, sample in map(dataset.__getitem__, range(len(dataset))):
             assert image.shape[:2] == sample.size
@@ -200,7 +200,7 @@ def test_masks_of_cub(birds, prepare, encoded):
         "001.Auk/test_1.jpg": "mask",
     }
     run = prepare("CUB200", birds.root, "--quarantine")
-    sample = Prepared("test", run.folder)[0][1]
+    sample = Images("test", run.folder)[0][1]
     assert sample.truth.mask.sum() == 16
 
 
@@ -226,7 +226,7 @@ def test_names_that_are_not_utf_8(tmp_path, prepare, photo, encoded):
     assert run.code == 0, run.err
     assert r"cat/empty\udcff.jpg" in run.out
     assert b"cat/empty\xff.jpg,empty," in (run.folder / "problems.csv").read_bytes()
-    dataset = Prepared("train-weaksup", run.folder)
+    dataset = Images("train-weaksup", run.folder)
     assert dataset.image_ids[1] == "cat/sound\udcff.jpg"
     assert dataset[1][0].shape == (32, 48, 3)
 

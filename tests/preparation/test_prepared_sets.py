@@ -10,8 +10,7 @@ import pytest
 
 from wsoltool.cli import main
 from wsoltool.config import config_root
-from wsoltool.datasets.image_files import Images
-from wsoltool.datasets.prepared import Prepared
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.ilsvrc import ILSVRC
 from wsoltool.datasets.readers.voc import PascalVOC
 from wsoltool.testing.voc_trees import write_ilsvrc_tree, write_voc_tree
@@ -20,7 +19,7 @@ CONFIG = """
 _base_ = ["{bases}/schedules/creatures.py", "{bases}/runtime.py"]
 data_root = {root!r}
 _loader = dict(batch_size=2, num_workers=0)
-_data = dict(type="Prepared", pipeline=[dict(type="Resize", size=32)])
+_data = dict(type="Images", pipeline=[dict(type="Resize", size=32)])
 train_dataloader = dict(**_loader, dataset=dict(**_data, split="train-weaksup"))
 test_dataloader = dict(**_loader, dataset=dict(**_data, split="test"))
 train_cfg = dict(max_epochs=1, val_interval=0)
@@ -55,7 +54,7 @@ def test_items_are_those_of_the_reader(tmp_path, prepare, reader, write, options
     assert run.code == 0, run.err
     assert {row[2] for row in run.rows()} - {"duplicate"} == {"count"}
     for split in reader().splits():
-        read, prepared = Images(split, tmp_path / "src", reader()), Prepared(split, run.folder)
+        read, prepared = Images(split, tmp_path / "src", reader()), Images(split, run.folder)
         assert len(read) == len(prepared) > 1
         for index in range(len(read)):
             (image, sample), (other, other_sample) = read[index], prepared[index]
@@ -77,7 +76,7 @@ def test_voc_parts_that_share_images(tmp_path, prepare):
     run = prepare("PascalVOC", tmp_path / "src", "--quarantine", *parts)
     shared = [row[1][-10:-4] for row in run.rows() if row[2] == "two splits"]
     assert shared == ["000003", "000004"]
-    assert [*Prepared("test", run.folder).image_ids] == [
+    assert [*Images("test", run.folder).image_ids] == [
         f"VOC2007/JPEGImages/{name}.jpg" for name in shared
     ]
     run = prepare(

@@ -14,7 +14,7 @@ from torchvision.datasets import ImageFolder
 
 from benchmarks.measurement import Measurement, Target, alternate, compare
 from wsoltool.datasets.creatures import Creatures
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.engine.dataloaders import build_dataloader
 from wsoltool.transforms.crop import RandomCrop

@@ -8,10 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks.measurement import Measurement, Target, alternate, compare
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.index import write_index
 from wsoltool.datasets.metadata_files import CLASS_LABELS, IMAGE_IDS, IMAGE_SIZES
-from wsoltool.datasets.prepared import Prepared
 from wsoltool.datasets.readers.metadata import WsolMetadata
 
 IMAGES, CLASSES = 1_281_167, 1000  # of ILSVRC's training set
@@ -29,7 +28,7 @@ def open_index(quick: bool = False) -> Measurement:
         reader = write_metadata(folder, images)
         write_prepared(folder, reader)
         figures = alternate(
-            lambda: _seconds(lambda: Prepared("train-weaksup", folder / "index")),
+            lambda: _seconds(lambda: Images("train-weaksup", folder / "index")),
             lambda: _seconds(lambda: Images("train-weaksup", folder, reader)),
             rounds,
         )
@@ -70,7 +69,7 @@ def write_prepared(folder: Path, reader: WsolMetadata) -> None:
     )
 
 
-def _seconds(way: Callable[[], Prepared | Images]) -> float:
+def _seconds(way: Callable[[], Images]) -> float:
     start = time.perf_counter()
     dataset = way()
     # A data set is there once the last image is.

@@ -190,7 +190,7 @@ def _verdict(request: Request, outcome: Outcome) -> str:
 
     if outcome.written:
         # A relative data_root would lie below $WSOLTOOL_DATA.
-        return f'index: type="Prepared", data_root="{request.folder.resolve()}"'
+        return f'index: data_root="{request.folder.resolve()}"'
     old = "the index of an earlier run stays; " if has_index(request.folder) else ""
     return f"no index was written: {old}mend these, or go on without them with --quarantine"
 

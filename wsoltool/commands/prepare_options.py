@@ -12,7 +12,7 @@ examples:
     wsoltool prepare CUB200 downloads/cub prepared/cub --download
   go on without bad files, which every result table then tells:
     wsoltool prepare ImageFolders photos prepared/photos --quarantine
-  train on it, in a config: dataset=dict(type="Prepared", ...), data_root="prepared/cub"
+  train on it, in a config with this reader and these options: data_root="prepared/cub"
 
 DST gets the index, problems.csv (split, image, kind, reason, remedy) and notes.csv. Stopped, by
 whatever, it goes on where it was. Exit code 1, and no index, when anything is wrong; --quarantine

@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 
 from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.images import read_image, read_segments
-from wsoltool.datasets.provenance import Provenance, made_shares
-from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.datasets.records import (
     BoxTable,
-    Problem,
     Records,
     check_box_convention,
     half_open,
 )
-from wsoltool.errors import DataError, WsolError
+from wsoltool.errors import DataError
 from wsoltool.structures import Size, Truth
 
 
@@ -167,55 +162,3 @@ class ImageFiles(LocalizationDataset):
                     expected="boxes inside the image",
                     hint="check box_convention, and whether the image was resized",
                 )
-
-
-class Images(ImageFiles):
-    """A data set read from the files that its authors publish, or from your own.
-
-    Args:
-        split: ``train-weaksup``, ``train-fullsup`` or ``test``.
-        data_root: The data set's folder.
-        reader: How it lies on disk: ``dict(type="CUB200")``, ``dict(type="ImageFolders")`` ...;
-            `wsoltool plugins core` lists them.
-        pipeline: Transforms, see :class:`LocalizationDataset`.
-
-    Raises:
-        ConfigError: The data set has no such split.
-        DataError: A file is missing or wrong, or an image that is listed cannot be used.
-    """
-
-    def __init__(
-        self,
-        split: str,
-        data_root: str | Path,
-        reader: RecordReader,
-        pipeline: Sequence[Transform] = (),
-    ) -> None:
-        home = reader.home(Path(data_root))
-        reading = reader.read(home, split)
-        self._shares = made_shares(vars(reader))
-        if reading.problems:
-            raise problem_of_many(reading.problems)
-        super().__init__(
-            split,
-            pipeline,
-            image_root=reader.image_root(home),
-            classes=reading.classes,
-            records=reading.records,
-            box_convention=reader.box_convention,
-            exif=reader.exif,
-            segment_root=reader.mask_root(home),
-        )
-
-    @cached_property
-    def provenance(self) -> Provenance:
-        return replace(Provenance.of(self.image_ids), shares=self._shares)
-
-
-def problem_of_many(problems: Sequence[Problem]) -> WsolError:
-    """The first problem's error, which tells how many there are."""
-    error = problems[0].error
-    many = "it" if len(problems) == 1 else f"all {len(problems)} such images"
-    way = f"`wsoltool prepare` lists {many}, and can go on without them"
-    error.hint = f"{error.hint}; {way}" if error.hint else way
-    return error

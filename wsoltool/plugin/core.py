@@ -62,10 +62,9 @@ def wsoltool_losses():
 @hookimpl
 def wsoltool_datasets():
     from wsoltool.datasets.creatures import Creatures
-    from wsoltool.datasets.image_files import Images
-    from wsoltool.datasets.prepared import Prepared
+    from wsoltool.datasets.image_data import Images
 
-    return [Creatures, Images, Prepared]
+    return [Creatures, Images]
 
 
 @hookimpl

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 from pathlib import Path, PurePosixPath
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.datasets.records import Reading
 from wsoltool.testing.requirements import require

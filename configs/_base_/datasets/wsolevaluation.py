@@ -6,8 +6,8 @@ Expects the images at the paths that the ids name, and
 
 _base_ = ["../pipelines.py"]
 
-# Checked once by `wsoltool prepare`, the same data open in milliseconds, of any layout: with
-# data_root = "<folder that it wrote to>" and _set = dict(type="Prepared").
+# Checked once by `wsoltool prepare WsolMetadata ... --option images=.`, the same data open in
+# milliseconds: with data_root = "<folder that it wrote to>".
 _set = dict(type="Images", reader=dict(type="WsolMetadata", images="."))
 train_dataloader = dict(
     batch_size=32,

@@ -8,7 +8,7 @@ from functools import partial
 
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.base import Reader, attempt
 from wsoltool.datasets.records import Entry, Problem
 from wsoltool.datasets.splits import SPLITS, belongs

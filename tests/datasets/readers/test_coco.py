@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.coco import CocoJson
 from wsoltool.datasets.readers.coco_lists import read_categories
 from wsoltool.errors import DataError

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.csv_table import CsvTable
 from wsoltool.errors import ConfigError, DataError, SupervisionError
 from wsoltool.testing import check_reader

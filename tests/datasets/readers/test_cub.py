@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.cub import CUB200
 from wsoltool.errors import DataError, ImageError
 from wsoltool.testing import check_reader

@@ -110,7 +110,7 @@ def test_it_is_listed_and_looked_through(birds, installed, tmp_path):
 def test_it_can_be_prepared(birds, installed, tmp_path):
     here = {"cwd": tmp_path, "variables": installed}
     shown = wsoltool("prepare", "my_birds.MyBirds", birds, "prepared", **here)
-    assert 'type="Prepared"' in shown
+    assert 'data_root="' in shown
     assert any((tmp_path / "prepared").iterdir())
 
 

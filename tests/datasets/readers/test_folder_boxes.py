@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.datasets.readers.voc_xml import VocObject
 from wsoltool.errors import DataError

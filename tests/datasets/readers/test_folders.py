@@ -6,7 +6,7 @@ import logging
 
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.errors import ConfigError, DataError
 

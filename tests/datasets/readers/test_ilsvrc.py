@@ -7,7 +7,7 @@ import logging
 import pytest
 from PIL import Image
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.ilsvrc import ILSVRC
 from wsoltool.datasets.readers.voc_xml import VocObject
 from wsoltool.errors import ConfigError, DataError, SupervisionError

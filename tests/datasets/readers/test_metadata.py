@@ -7,7 +7,7 @@ import pickle
 import numpy as np
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.metadata_files import read_metadata
 from wsoltool.datasets.readers.metadata import WsolMetadata, read_classes
 from wsoltool.errors import ConfigError, DataError, ImageError, SupervisionError

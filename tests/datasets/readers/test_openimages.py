@@ -7,7 +7,7 @@ import shutil
 import numpy as np
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.openimages import OpenImages30k
 from wsoltool.errors import DataError, ImageError
 from wsoltool.testing import check_reader

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.tinyimagenet import TinyImageNet
 from wsoltool.errors import ConfigError, DataError
 from wsoltool.testing import check_reader

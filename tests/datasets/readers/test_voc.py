@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torchvision.datasets.voc as reference
 
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.readers.voc import CLASSES, PascalVOC
 from wsoltool.datasets.readers.voc_xml import VocObject
 from wsoltool.errors import ConfigError, DataError, ImageError, SupervisionError

@@ -12,14 +12,13 @@ import pytest
 from torch.utils.data import DataLoader
 
 from wsoltool.datasets.collate import check_disjoint, collate
-from wsoltool.datasets.image_files import Images
+from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.index import Quarantined, write_index
-from wsoltool.datasets.prepared import Prepared
 from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.datasets.readers.metadata import WsolMetadata
 from wsoltool.datasets.records import Names, Records
 from wsoltool.datasets.splits import ids_sha256
-from wsoltool.errors import DataError, SupervisionError
+from wsoltool.errors import ConfigError, DataError, SupervisionError
 from wsoltool.plugin.manager import build
 
 SPLITS = {"train-weaksup": "ab", "train-fullsup": "cd", "test": "efg"}
@@ -91,7 +90,7 @@ def assert_same_items(first, second):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_items_are_those_of_the_reader(index, root, reader, split):
-    prepared, read = Prepared(split, index), Images(split, root, reader)
+    prepared, read = Images(split, index), Images(split, root, reader)
     assert_same_items(prepared, read)
     assert prepared.classes == read.classes
     assert prepared.metainfo == read.metainfo
@@ -111,19 +110,19 @@ def test_masks_and_segments_of_a_reader_survive(tmp_path, write_image):
     reader = WsolMetadata(masks="masks", parts={"train-weaksup": "train-weaksup", "test": "test"})
     index = prepare(tmp_path / "index", reader, tmp_path / "src")
     expected = Images("test", tmp_path / "src", reader).truth(0)
-    np.testing.assert_array_equal(Prepared("test", index).truth(0).mask, expected.mask)
+    np.testing.assert_array_equal(Images("test", index).truth(0).mask, expected.mask)
     (tmp_path / "src/masks").rename(tmp_path / "moved")
     with pytest.raises(DataError, match="the folder of the mask files does not exist") as caught:
-        Prepared("test", index)
+        Images("test", index)
     assert "masks='/new/place'" in caught.value.hint
-    moved = Prepared("test", index, masks=tmp_path / "moved")
+    moved = Images("test", index, masks=tmp_path / "moved")
     np.testing.assert_array_equal(moved.truth(0).mask, expected.mask)
     again = pickle.loads(pickle.dumps(moved))
     np.testing.assert_array_equal(again.truth(0).mask, expected.mask)
 
 
 def test_boxes_of_train_weaksup_are_not_there(index):
-    dataset = Prepared("train-weaksup", index)
+    dataset = Images("train-weaksup", index)
     with pytest.raises(SupervisionError):
         dataset.truth(0)
     with pytest.raises(DataError, match="has no boxes"):
@@ -131,7 +130,7 @@ def test_boxes_of_train_weaksup_are_not_there(index):
 
 
 def test_it_knows_where_it_comes_from(index, root, reader):
-    prepared = Prepared("test", index).provenance
+    prepared = Images("test", index).provenance
     ids = ["e/1.png", "f/1.png", "g/1.png"]
     assert prepared.plain() == {
         "images": 3,
@@ -140,7 +139,7 @@ def test_it_knows_where_it_comes_from(index, root, reader):
         "remarks": ["odd"],
         "shares": {},
     }
-    assert Prepared("train-weaksup", index).provenance.quarantined == 0
+    assert Images("train-weaksup", index).provenance.quarantined == 0
     read = Images("test", root, reader).provenance
     assert read.ids_sha256 == prepared.ids_sha256
     assert (read.quarantined, read.remarks) == (None, ())
@@ -153,43 +152,43 @@ def test_shares_are_told(tmp_path, write_image):
     folder = prepare(tmp_path / "index", reader, tmp_path / "src")
     shares = {"train-fullsup": 0.25, "test": 0.3}
     assert Images("train-weaksup", tmp_path / "src", reader).provenance.shares == shares
-    assert Prepared("train-weaksup", folder).provenance.shares == shares
+    assert Images("train-weaksup", folder).provenance.shares == shares
 
 
 def test_splits_of_one_index_are_known_to_be_apart(index, monkeypatch):
-    sets = [Prepared(split, index) for split in SPLITS]
+    sets = [Images(split, index) for split in SPLITS]
     monkeypatch.setattr(Names, "__iter__", None)
     check_disjoint(sets)
 
 
 def test_moved_images_are_found_by_their_new_place(index, root):
-    pixels = Prepared("test", index)[0][0]
+    pixels = Images("test", index)[0][0]
     (root / "images").rename(root.parent / "moved")
     with pytest.raises(DataError, match="the folder of the images does not exist") as caught:
-        Prepared("test", index)
+        Images("test", index)
     assert caught.value.at == str(root / "images")
     assert "images='/new/place'" in caught.value.hint
     for place in (root.parent / "moved", "../moved"):
-        np.testing.assert_array_equal(Prepared("test", index, images=place)[0][0], pixels)
+        np.testing.assert_array_equal(Images("test", index, images=place)[0][0], pixels)
 
 
 def test_another_photo_in_an_images_place_is_refused(index, root, write_image):
     write_image(root / "images/e/1.png", (21, 30))
     with pytest.raises(DataError, match="the image has 30 x 21 pixels, its record says 30 x 20"):
-        Prepared("test", index)[0]
+        Images("test", index)[0]
 
 
 def test_a_folder_without_index_and_a_missing_split_are_named(index, root):
     with pytest.raises(DataError, match="holds no index"):
-        Prepared("test", root)
+        Images("test", root)
     content = (index / "index.json").read_text().replace('"train-fullsup"', '"else"')
     (index / "index.json").write_text(content)
     with pytest.raises(DataError, match="no split train-fullsup"):
-        Prepared("train-fullsup", index)
+        Images("train-fullsup", index)
 
 
 def test_configs_build_it(index):
-    config = {"type": "Prepared", "split": "test", "pipeline": [{"type": "Resize", "size": 8}]}
+    config = {"type": "Images", "split": "test", "pipeline": [{"type": "Resize", "size": 8}]}
     dataset = build("data set", config, "test_dataloader.dataset", data_root=index)
     assert dataset[0][0].shape == (8, 8, 3)
 
@@ -210,7 +209,7 @@ def test_it_is_pickled_without_what_its_files_hold(tmp_path):
         splits={"train-weaksup": records},
         quarantined={},
     )
-    dataset = Prepared("train-weaksup", tmp_path / "i")
+    dataset = Images("train-weaksup", tmp_path / "i")
     content = pickle.dumps(dataset)
     assert len(content) < 100_000
     again = pickle.loads(content)
@@ -223,7 +222,7 @@ def test_it_is_pickled_without_what_its_files_hold(tmp_path):
 
 
 def test_an_index_that_was_replaced_meanwhile_is_noticed(index, root, reader):
-    content = pickle.dumps(Prepared("test", index))
+    content = pickle.dumps(Images("test", index))
     pickle.loads(content)
     shutil.rmtree(index)
     other = Records(Names.of(["new.png"]), np.zeros(1, np.int64))
@@ -234,7 +233,7 @@ def test_an_index_that_was_replaced_meanwhile_is_noticed(index, root, reader):
 
 @pytest.mark.parametrize("method", [m for m in get_all_start_methods() if m != "forkserver"])
 def test_workers_load_it_however_they_start(index, method):
-    dataset = Prepared("test", index)
+    dataset = Images("test", index)
     loader = DataLoader(
         dataset, batch_size=3, num_workers=1, collate_fn=collate, multiprocessing_context=method
     )
@@ -242,3 +241,32 @@ def test_workers_load_it_however_they_start(index, method):
     assert [sample.image_id for sample in batch["samples"]] == ["e/1.png", "f/1.png", "g/1.png"]
     for row, (pixels, _) in enumerate(dataset):
         np.testing.assert_array_equal(batch["inputs"][row].numpy(), pixels)
+
+
+def test_a_config_with_its_reader_opens_the_index(tmp_path, root):
+    reader = WsolMetadata(parts={s: s for s in SPLITS})
+    made = {"parts": {split: split for split in SPLITS}}
+    folder = prepare(tmp_path / "own", reader, root, options=made)
+    dataset = Images("test", folder, reader)
+    assert dataset.index_digest == Images("test", folder).index_digest
+    assert list(dataset.image_ids) == list(Images("test", root, reader).image_ids)
+
+
+@pytest.mark.parametrize(
+    ("reader", "said"),
+    [
+        (WsolMetadata(box_convention="inclusive"), 'WsolMetadata with box_convention="inclusive"'),
+        (ImageFolders(), "ImageFolders"),
+    ],
+)
+def test_an_index_of_another_reader_is_refused(tmp_path, root, reader, said):
+    folder = prepare(tmp_path / "own", WsolMetadata(), root, options={})
+    with pytest.raises(ConfigError) as caught:
+        Images("test", folder, reader)
+    assert f"made with WsolMetadata(), the config's reader is {said}" in caught.value.what
+    assert caught.value.at == str(folder / "index.json")
+
+
+def test_places_are_of_moved_files_alone(root):
+    with pytest.raises(ConfigError, match="for an index whose files were moved"):
+        Images("test", root, WsolMetadata(), images="elsewhere")
