@@ -15,7 +15,7 @@ from wsoltool.datasets.records import (
     check_box_convention,
     half_open,
 )
-from wsoltool.errors import DataError
+from wsoltool.errors import DataError, ImageError
 from wsoltool.structures import Size, Truth
 
 
@@ -66,7 +66,12 @@ class ImageFiles(LocalizationDataset):
             ImageError: The file cannot be decoded.
             DataError: Its size is not the recorded one, or a box lies outside it.
         """
-        image = read_image(self.path(index), self.exif)
+        try:
+            image = read_image(self.path(index), self.exif)
+        except ImageError as error:
+            if self.index_digest is None:
+                error.hint = f"{error.hint or 'mend it'}; `wsoltool prepare` finds all such files at once"
+            raise
         self._check_size(index, image.shape[0], image.shape[1])
         self._last_size = index, (image.shape[0], image.shape[1])
         return image
