@@ -18,7 +18,7 @@ from wsoltool.datasets.readers.folders import ImageFolders
 from wsoltool.datasets.readers.metadata import WsolMetadata
 from wsoltool.datasets.records import Names, Records
 from wsoltool.datasets.splits import ids_sha256
-from wsoltool.errors import ConfigError, DataError, SupervisionError
+from wsoltool.errors import ConfigError, DataError, ImageError, SupervisionError
 from wsoltool.plugin.manager import build
 
 SPLITS = {"train-weaksup": "ab", "train-fullsup": "cd", "test": "efg"}
@@ -270,3 +270,12 @@ def test_an_index_of_another_reader_is_refused(tmp_path, root, reader, said):
 def test_places_are_of_moved_files_alone(root):
     with pytest.raises(ConfigError, match="for an index whose files were moved"):
         Images("test", root, WsolMetadata(), images="elsewhere")
+
+
+def test_a_broken_image_points_to_the_command_that_finds_all(tmp_path, root, index, reader):
+    read, prepared = Images("test", root, reader), Images("test", index)
+    read.path(0).write_bytes(b"")
+    for dataset, told in ((read, True), (prepared, False)):
+        with pytest.raises(ImageError) as caught:
+            dataset[0]
+        assert ("`wsoltool prepare` finds all such files" in caught.value.hint) == told

@@ -70,7 +70,9 @@ class ImageFiles(LocalizationDataset):
             image = read_image(self.path(index), self.exif)
         except ImageError as error:
             if self.index_digest is None:
-                error.hint = f"{error.hint or 'mend it'}; `wsoltool prepare` finds all such files at once"
+                error.hint = (
+                    f"{error.hint or 'mend it'}; `wsoltool prepare` finds all such files at once"
+                )
             raise
         self._check_size(index, image.shape[0], image.shape[1])
         self._last_size = index, (image.shape[0], image.shape[1])
