@@ -85,4 +85,4 @@ def _print_plugin(content: dict[str, Any]) -> None:
 
 
 def _short(signature: str) -> str:
-    return signature.partition(" -> ")[0].replace("'", "")
+    return signature.partition(" -> ")[0].replace("'", "").replace("<factory>", "{}")
