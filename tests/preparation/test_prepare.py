@@ -344,9 +344,18 @@ def test_structural_defects_stop_at_once(birds, prepare):
 
 
 def test_a_folder_among_the_images_is_refused(birds, prepare):
+    before = snapshot(birds.root)
     run = prepare("CUB200", birds.root, folder=birds.home / "images/index")
     assert run.code == 1
     assert "lies in the image folder" in run.err
+    assert snapshot(birds.root) == before
+
+
+def test_an_archive_is_no_source(birds, prepare):
+    run = prepare("CUB200", birds.path("001.Auk/test_0.jpg"))
+    assert run.code == 1
+    assert "a file stands where the data set's folder should" in run.err
+    assert not run.folder.exists()
 
 
 def test_no_torch_is_imported(birds, tmp_path):

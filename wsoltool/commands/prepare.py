@@ -39,7 +39,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _request(arguments: argparse.Namespace) -> Request:
     from wsoltool.engine.map_evaluation import default_workers
-    from wsoltool.paths import writable_folder
     from wsoltool.preparation.preparation import Request
 
     options = reader_options(arguments.option)
@@ -48,7 +47,7 @@ def _request(arguments: argparse.Namespace) -> Request:
         name=arguments.reader,
         options=options,
         root=arguments.source,
-        folder=writable_folder(arguments.folder, "DST"),
+        folder=arguments.folder,
         quarantine=arguments.quarantine,
         subset=arguments.subset,
         headers_only=arguments.headers_only,
@@ -101,6 +100,13 @@ def _check_source(request: Request) -> None:
     if request.root.is_dir():
         _check_finished(request)
         return
+    if request.root.exists():
+        raise DataError(
+            "a file stands where the data set's folder should",
+            at=str(request.root),
+            expected=f"the folder of {request.name}",
+            hint="unpack an archive first, and give the folder it was unpacked to",
+        )
     hint = "fetch it by hand: this reader may download nothing"
     if request.reader.downloads:
         hint = f"--download fetches it from {request.reader.downloads[0].url}"

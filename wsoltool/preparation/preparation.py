@@ -15,12 +15,13 @@ import numpy as np
 from wsoltool.datasets.index import INDEX, Quarantined, write_index
 from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.errors import ConfigError, DataError
+from wsoltool.paths import writable_folder
 from wsoltool.preparation.checking import Checker
 from wsoltool.preparation.duplicates import Pair, near_duplicates, same_files
 from wsoltool.preparation.facts import REMEDIES, Flaw
 from wsoltool.preparation.inspection import Inspector
 from wsoltool.preparation.journal import Journal
-from wsoltool.preparation.lists import write_lists
+from wsoltool.preparation.lists import PROBLEMS, write_lists
 from wsoltool.preparation.pair_sheet import SHEET, write_pair_sheet
 from wsoltool.preparation.scan import Progress, Scan, SplitScan, scan
 from wsoltool.preparation.sources import Bad, Count, Source, read_source
@@ -98,12 +99,14 @@ def prepare(request: Request, progress: Progress) -> Outcome:
     Raises:
         DataError: The data set as a whole cannot be read, or nothing of a split can be used.
         ConfigError: ``folder`` lies among the images, or pixels are needed but not decoded.
+        WorkDirError: ``folder`` cannot be written.
         KeyboardInterrupt: With a message that says how far it came.
     """
     if request.headers_only and request.near_bits is not None:
         raise ConfigError("--near-duplicates needs pixels, which --headers-only does not decode")
+    _check_apart_from_images(request)  # before a folder is made there
+    writable_folder(request.folder, "DST")
     source = read_source(request.reader, request.root)
-    _check_apart_from_images(request, source)
     started = time.perf_counter()
     scanned = _scan(request, source, progress)
     outcome = _judged(request, source, scanned, time.perf_counter() - started)
@@ -117,8 +120,9 @@ def prepare(request: Request, progress: Progress) -> Outcome:
     return replace(outcome, written=True)
 
 
-def _check_apart_from_images(request: Request, source: Source) -> None:
-    images = request.reader.image_root(source.home).resolve()
+def _check_apart_from_images(request: Request) -> None:
+    reader = request.reader
+    images = reader.image_root(reader.home(request.root)).resolve()
     if request.folder.resolve().is_relative_to(images):
         raise ConfigError(
             "DST lies in the image folder, where readers look for images",
@@ -200,7 +204,7 @@ def _write(request: Request, source: Source, outcome: Outcome) -> None:
             raise DataError(
                 f"no image of split {split} can be used",
                 at=str(request.root),
-                hint=f"{request.folder / 'problems.csv'} says why",
+                hint=f"{request.folder / PROBLEMS} says why",
             )
     reader = request.reader
     quarantined = {
