@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from wsoltool.errors import WorkDirError
 from wsoltool.preparation.facts import Facts, Flaw
 from wsoltool.preparation.journal import Journal, Known
 
@@ -91,3 +92,25 @@ def test_a_foreign_file_begins_anew(journal, tmp_path):
 
 def test_a_flaw_is_never_part_of_a_line():
     assert "flaw" not in str(Facts(True, flaw=Flaw("empty", "flaw", "flaw")).plain())
+
+
+def test_what_another_process_adds_stays(journal, tmp_path):
+    """It may add lines between the last read and whatever is done to the file afterwards."""
+    other = Journal(tmp_path, SOURCE)
+    journal.add([Known("mask", "b.png", 100, Status.st_mtime_ns, FACTS)])
+    other.add([Known("mask", "c.png", 100, Status.st_mtime_ns, FACTS)])
+    other.close()
+    again = reopened(tmp_path)
+    for name in ("b.png", "c.png"):
+        assert again.get("mask", name, Status, thorough=True) == FACTS
+
+
+def test_sound_lines_are_not_touched(journal, tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "truncate", None)
+    assert len(reopened(tmp_path)) == 2
+
+
+def test_a_journal_that_cannot_be_written(tmp_path):
+    (tmp_path / ".checked").write_text("a file, no folder")
+    with pytest.raises(WorkDirError, match="cannot be written"):
+        Journal(tmp_path, SOURCE)

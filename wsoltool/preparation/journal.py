@@ -41,16 +41,22 @@ class Journal:
         folder: That ``wsoltool prepare`` writes to.
         source: All that facts depend on besides the files themselves: where these lie, how they
             are read.
+
+    Raises:
+        WorkDirError: The file cannot be read or written.
     """
 
     def __init__(self, folder: Path, source: Mapping[str, Any]) -> None:
         heading = json.dumps({"format": FORMAT, **source}, sort_keys=True)
         name = f"{sha256(heading.encode()).hexdigest()[:16]}.jsonl"
         self.path = folder / FOLDER / name
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._lines = _read(self.path, heading)
         self._lock = Lock()
-        self._file = self.path.open("ab")
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._lines = _read(self.path, heading)
+            self._file = self.path.open("ab")
+        except OSError as error:
+            raise _unwritten(self.path, error) from error
         if not self._file.tell():
             self._write(heading + "\n")
 
@@ -96,9 +102,15 @@ class Journal:
                 self._file.write(text.encode())
                 self._file.flush()  # what the system has stays, however this process ends
             except OSError as error:
-                raise WorkDirError(
-                    f"what was checked cannot be written: {error.strerror}", at=str(self.path)
-                ) from error
+                raise _unwritten(self.path, error) from error
+
+
+def _unwritten(path: Path, error: OSError) -> WorkDirError:
+    return WorkDirError(
+        f"what was checked cannot be written: {error.strerror}",
+        at=str(path),
+        hint="make room or give yourself the right to write, and run the same command again",
+    )
 
 
 def _line(known: Known) -> str:
@@ -122,13 +134,13 @@ def _read(path: Path, heading: str) -> dict[bytes, bytes]:
     whole = 0
     with path.open("rb") as file:
         for number, line in enumerate(file):
-            if not line.endswith(b"\n"):
-                break
-            if number == 0 and line != heading.encode() + b"\n":
+            half = not line.endswith(b"\n")
+            if half or (number == 0 and line != heading.encode() + b"\n"):
+                # Nothing else is cut off: another process may have added to it meanwhile.
+                os.truncate(path, whole)
                 break
             whole += len(line)
             key, tab, value = line.partition(b"\t")
             if tab:
                 lines[key] = value
-    os.truncate(path, whole)
     return lines
