@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from wsoltool.errors import WorkDirError
+from wsoltool.errors import WorkDirError, WsolError
 
 
 def data_home() -> Path:
@@ -68,6 +68,9 @@ def writable_file(path: str | Path, option: str) -> Path:
 def whole_file(path: str | Path) -> Iterator[BinaryIO]:
     """A file to write, which has its name once it is complete: no interruption leaves half of one.
 
+    Raises:
+        WorkDirError: It cannot be written, such as on a full disk.
+
     Example:
         >>> with whole_file("numbers.txt") as file:  # doctest: +SKIP
         ...     file.write(b"1 2 3")
@@ -80,6 +83,12 @@ def whole_file(path: str | Path) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         part.replace(path)
-    except BaseException:
+    except BaseException as error:
         part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and not isinstance(error, WsolError):
+            raise WorkDirError(
+                f"the file cannot be written: {error.strerror or error}",
+                at=str(path),
+                hint="make room, or name another place",
+            ) from error
         raise

@@ -36,7 +36,7 @@ def test_equal_files_are_reported_and_stay(copied, prepare, options):
             "the same file as 002.Bee_eater/copy.jpg of test",
         ]
     ]
-    assert "1 image of train-weaksup is the same file as in test" in run.err
+    assert "1 image of train-weaksup is the same file as an image of test" in run.err
     index = open_index(run.folder)
     assert index.facts("train-weaksup").images == 5
     assert index.remarks == ("1 image of train-weaksup is the same file as an image of test",)

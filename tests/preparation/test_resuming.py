@@ -188,3 +188,12 @@ def test_a_full_disk_is_no_traceback(birds, prepare, monkeypatch):
     run = prepare("CUB200", birds.root)
     assert run.code == 1
     assert "No space left on device" in run.err
+
+
+@pytest.mark.parametrize("name", ["problems.csv", "index.json"])
+def test_a_list_that_cannot_be_written_is_no_traceback(birds, prepare, tmp_path, name):
+    (tmp_path / "prepared" / name).mkdir(parents=True)
+    run = prepare("CUB200", birds.root)
+    assert run.code == 1
+    assert "the file cannot be written: Is a directory" in run.err
+    assert name in run.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from wsoltool.datasets.images import read_image
+from wsoltool.datasets.images import read_bytes, read_image
 from wsoltool.preparation.fingerprints import near_pairs, similarity, thumbnail
 
 #: Correlation of thumbnails from which two pictures with close fingerprints are near-duplicates.
@@ -78,8 +79,22 @@ def same_files(traces: Mapping[str, Traces], root: Path) -> list[Pair]:
 
 def _copy_of(image: str, others: Sequence[str], root: Path) -> str | None:
     """The first of ``others`` that is the same file."""
-    content = (root / image).read_bytes()
-    return next((other for other in others if (root / other).read_bytes() == content), None)
+    content = read_bytes(root / image, "image")
+    return next((o for o in others if read_bytes(root / o, "image") == content), None)
+
+
+def copies_by_splits(pairs: Sequence[Pair]) -> Iterator[str]:
+    """In words, how many images of a split are the same files as images of another.
+
+    Example:
+        >>> list(copies_by_splits([Pair("train-weaksup", "a.jpg", "test", "b.jpg")]))
+        ['1 image of train-weaksup is the same file as an image of test']
+    """
+    for (split, other), count in Counter((p.split, p.other_split) for p in pairs).items():
+        if count == 1:
+            yield f"1 image of {split} is the same file as an image of {other}"
+        else:
+            yield f"{count:,} images of {split} are the same files as images of {other}"
 
 
 def near_duplicates(

@@ -17,7 +17,7 @@ from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.errors import ConfigError, DataError
 from wsoltool.paths import writable_folder
 from wsoltool.preparation.checking import Checker
-from wsoltool.preparation.duplicates import Pair, near_duplicates, same_files
+from wsoltool.preparation.duplicates import Pair, copies_by_splits, near_duplicates, same_files
 from wsoltool.preparation.facts import REMEDIES, Flaw
 from wsoltool.preparation.inspection import Inspector
 from wsoltool.preparation.journal import Journal
@@ -233,20 +233,8 @@ def _write(request: Request, source: Source, outcome: Outcome) -> None:
 
 def _remarks(outcome: Outcome) -> Iterator[str]:
     """What whoever reads results should know of the data set."""
-    one = "image of {} is the same file as an image"
     yield from (count.remark() for count in outcome.counts if count.wrong)
-    for (split, other), number in copies_by_splits(outcome.copies).items():
-        are = "images of {} are the same files as images" if number > 1 else one
-        yield f"{number:,} {are.format(split)} of {other}"
-
-
-def copies_by_splits(pairs: Sequence[Pair]) -> dict[tuple[str, str], int]:
-    """How many pairs there are of each two splits."""
-    counts: dict[tuple[str, str], int] = {}
-    for pair in pairs:
-        key = pair.split, pair.other_split
-        counts[key] = counts.get(key, 0) + 1
-    return counts
+    yield from copies_by_splits(outcome.copies)
 
 
 def has_index(folder: Path) -> bool:

@@ -10,7 +10,8 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from wsoltool.preparation.preparation import Outcome, Request, copies_by_splits
+from wsoltool.preparation.duplicates import copies_by_splits
+from wsoltool.preparation.preparation import Outcome, Request
 
 _SHOWN = 5
 
@@ -44,9 +45,8 @@ def problem_lines(outcome: Outcome) -> list[str]:
 
 def warning_lines(outcome: Outcome) -> Iterator[str]:
     """What does not keep the data set from being used, but matters to what it measures."""
-    for (split, other), count in copies_by_splits(outcome.copies).items():
-        are = "images of {} are the same files" if count > 1 else "image of {} is the same file"
-        yield f"{count:,} {are.format(split)} as in {other} (problems.csv: duplicate)"
+    for words in copies_by_splits(outcome.copies):
+        yield f"{words} (problems.csv: duplicate)"
     if outcome.idle_classes:
         names = ", ".join(outcome.idle_classes[:_SHOWN])
         many = ", ..." if len(outcome.idle_classes) > _SHOWN else ""
