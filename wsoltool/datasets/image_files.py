@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from wsoltool.datasets.base import LocalizationDataset, Transform
+from wsoltool.datasets.image_sizes import unlike_record
 from wsoltool.datasets.images import read_image, read_segments
+from wsoltool.datasets.mask_files import check_segments
 from wsoltool.datasets.records import (
     BoxTable,
     Records,
@@ -119,20 +121,8 @@ class ImageFiles(LocalizationDataset):
     def _read_segments(self, index: int, name: str) -> np.ndarray:
         path = self.segment_root / name
         segments = read_segments(path)
-        if segments.shape != self._size(index):
-            (height, width), size = segments.shape, self._size(index)
-            raise DataError(
-                f"the segmentation has {width} x {height} pixels, its image {size[1]} x {size[0]}"
-                " (width x height)",
-                at=str(path),
-                expected="one pixel for each of the image",
-            )
-        if segments.max() > len(self.classes):
-            raise DataError(
-                f"the segmentation names class {segments.max()}",
-                at=str(path),
-                expected=f"0 for background, 1 to {len(self.classes)}, or 255",
-            )
+        highest = int(segments.max())
+        check_segments(segments.shape, self._size(index), highest, len(self.classes), path)
         return segments
 
     def _size(self, index: int) -> Size:
@@ -149,15 +139,10 @@ class ImageFiles(LocalizationDataset):
     def _check_size(self, index: int, height: int, width: int) -> None:
         sizes = self.records.sizes
         if sizes is not None:
-            if (height, width) != tuple(sizes[index]):
-                recorded_height, recorded_width = sizes[index]
-                raise DataError(
-                    f"the image has {width} x {height} pixels, its record says"
-                    f" {recorded_width} x {recorded_height} (width x height)",
-                    at=str(self.path(index)),
-                    expected="the image that the annotation was made for",
-                    hint="was the image resized, or turned by its EXIF orientation (option exif)?",
-                )
+            recorded = sizes[index].tolist()
+            if [height, width] != recorded:
+                hint = "was the image resized, or turned by its EXIF orientation (option exif)?"
+                raise unlike_record((height, width), recorded, self.path(index), hint)
         elif self.records.boxes is not None:
             boxes = half_open(self.records.boxes[index], self.box_convention)
             far = boxes[:, 2:].max(axis=0, initial=0)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from wsoltool.datasets.images import FORMATS
-from wsoltool.errors import ImageError
+from wsoltool.errors import DataError, ImageError
 from wsoltool.structures import Size
 
 LYING = (5, 6, 7, 8)
@@ -56,6 +56,19 @@ def header_size(path: Path, exif: bool = False) -> Size:
             expected=FORMATS,
             hint="check the image folder and the spelling of the id",
         ) from error
+
+
+def unlike_record(
+    size: Sequence[int], recorded: Sequence[int], path: Path, hint: str | None
+) -> DataError:
+    """What is wrong with an image whose (height, width) is not the recorded one."""
+    return DataError(
+        f"the image has {size[1]} x {size[0]} pixels, its record says"
+        f" {recorded[1]} x {recorded[0]} (width x height)",
+        at=str(path),
+        expected="the image that the annotation was made for",
+        hint=hint,
+    )
 
 
 def _size(file: BinaryIO, exif: bool) -> Size:

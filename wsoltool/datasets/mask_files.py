@@ -168,3 +168,33 @@ def other_size(mask: Size, first: Size, path: Path, first_path: Path) -> DataErr
         at=str(path),
         expected="one size for all masks of an image",
     )
+
+
+def check_segments(
+    segments: Size, image: Size, highest: int | None, num_classes: int, path: Path
+) -> None:
+    """Raise unless a segmentation has its image's size and names classes that there are.
+
+    Args:
+        segments: (height, width) of the segmentation.
+        image: (height, width) of its image.
+        highest: The highest number of its pixels, class index + 1; None where it is not known.
+        num_classes: Of the data set.
+        path: Of the segmentation, for the message.
+
+    Raises:
+        DataError: Its size differs, or it names another class.
+    """
+    if segments != image:
+        raise DataError(
+            f"the segmentation has {segments[1]} x {segments[0]} pixels, its image"
+            f" {image[1]} x {image[0]} (width x height)",
+            at=str(path),
+            expected="one pixel for each of the image",
+        )
+    if highest is not None and highest > num_classes:
+        raise DataError(
+            f"the segmentation names class {highest} of {num_classes}",
+            at=str(path),
+            expected=f"0 for background, 1 to {num_classes}, or 255",
+        )

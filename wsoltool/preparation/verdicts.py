@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from wsoltool.datasets.mask_files import all_black, check_proportions, other_size
+from wsoltool.datasets.image_sizes import unlike_record
+from wsoltool.datasets.mask_files import (
+    all_black,
+    check_proportions,
+    check_segments,
+    other_size,
+)
 from wsoltool.datasets.readers.packing import wrong_boxes
 from wsoltool.datasets.records import Records
 from wsoltool.errors import DataError
@@ -82,13 +88,10 @@ class Judge:
         if own.size == (height, width) or own.size is None:
             return
         turned = any(note.startswith("EXIF") for note in own.notes)
-        hint = "the image's EXIF orientation turns it: try the reader's option exif"
-        error = DataError(
-            f"the image has {own.size[1]} x {own.size[0]} pixels, its record says"
-            f" {width} x {height} (width x height)",
-            hint=hint if turned and own.size == (width, height) else None,
-        )
-        yield Flaw.of("size", error)
+        turns = "the image's EXIF orientation turns it: try the reader's option exif"
+        hint = turns if turned and own.size == (width, height) else None
+        path = Path(self.records.ids[row])
+        yield Flaw.of("size", unlike_record(own.size, (height, width), path, hint))
 
     def _mask_flaws(
         self, row: int, size: Size, masks: Sequence[tuple[str, Facts]]
@@ -106,8 +109,7 @@ class Judge:
                 if fact.size != first:
                     raise other_size(fact.size, first, path, paths[0])
             except DataError as error:
-                hint = f" ({name})"
-                yield Flaw("mask", error.what + hint, Flaw.of("mask", error).remedy)
+                yield _named("mask", error, name)
         count = int(table.offsets[row + 1] - table.offsets[row])
         highest = [fact.highest for _, fact in masks[:count]]
         if all(level is not None and level <= table.level for level in highest):
@@ -115,15 +117,17 @@ class Judge:
 
     def _segment_flaws(self, size: Size, name: str, fact: Facts) -> Iterator[Flaw]:
         assert fact.size is not None
-        if fact.size != size:
-            what = (
-                f"the segmentation has {fact.size[1]} x {fact.size[0]} pixels, its image"
-                f" {size[1]} x {size[0]} (width x height; {name})"
-            )
-            yield Flaw.of("segments", DataError(what))
-        if fact.highest is not None and fact.highest > self.num_classes:
-            what = f"the segmentation names class {fact.highest} of {self.num_classes} ({name})"
-            yield Flaw.of("segments", DataError(what))
+        path = self.mask_root / name
+        try:
+            check_segments(fact.size, size, fact.highest, self.num_classes, path)
+        except DataError as error:
+            yield _named("segments", error, name)
+
+
+def _named(kind: str, error: DataError, name: str) -> Flaw:
+    """The flaw that an error tells of, with the name of the file."""
+    flaw = Flaw.of(kind, error)
+    return replace(flaw, reason=f"{flaw.reason} ({name})")
 
 
 def _of_role(role: str, files: Sequence[File], facts: Sequence[Facts]) -> list[tuple[str, Facts]]:
