@@ -161,6 +161,23 @@ def test_bad_images_count_as_listed(wild, prepare):
     assert "count" not in prepare("CUB200", wild.root).kinds().values()
 
 
+def test_an_image_that_is_listed_twice_is_not_called_left_out(birds, prepare, tmp_path):
+    birds.add("001.Auk/test_0.jpg", "test", label=1)
+    birds.published["test"] -= 1
+    file = tmp_path / "figures.json"
+    run = prepare("CUB200", birds.root, "--quarantine", "--json", file)
+    assert run.code == 0, run.err
+    (row,) = run.rows()
+    assert row[1:3] == ["001.Auk/test_0.jpg", "annotation"]
+    assert row[3].startswith("the image is listed twice")
+    index = open_index(run.folder)
+    assert index.remarks == ("1 image of test is listed more than once: one listing is used",)
+    assert "001.Auk/test_0.jpg" in index.records("test").ids
+    assert index.quarantined("test") == ()
+    figures = json.loads(file.read_text())["splits"]["test"]
+    assert (figures["images"], figures["usable"]) == (4, 4)
+
+
 def test_shares_of_the_reader(birds, prepare):
     run = prepare("CUB200", birds.root, "--option", "fullsup_share=0.5")
     assert run.code == 0

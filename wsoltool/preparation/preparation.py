@@ -86,6 +86,20 @@ class Outcome:
     fresh: int
     seconds: float
 
+    def left_out(self, split: str) -> dict[str, str]:
+        """Images that are not in a split's records -> the first reason.
+
+        An image may have a problem and stay: where it is listed twice, one of them can be used.
+        """
+        reasons: dict[str, str] = {}
+        for bad in self.bad:
+            if bad.split == split and bad.image:
+                reasons.setdefault(bad.image, bad.flaw.reason)
+        if reasons:
+            for image in self.splits[split].records.ids:
+                reasons.pop(image, None)
+        return reasons
+
 
 def prepare(request: Request, progress: Progress) -> Outcome:
     """Check a data set and, where it is sound or ``quarantine`` is set, write its index.
@@ -207,14 +221,6 @@ def _write(request: Request, source: Source, outcome: Outcome) -> None:
                 hint=f"{request.folder / PROBLEMS} says why",
             )
     reader = request.reader
-    quarantined = {
-        split: [
-            Quarantined(bad.image, bad.flaw.reason)
-            for bad in outcome.bad
-            if bad.split == split and bad.image
-        ]
-        for split in outcome.splits
-    }
     write_index(
         request.folder,
         reader=request.name,
@@ -225,7 +231,10 @@ def _write(request: Request, source: Source, outcome: Outcome) -> None:
         exif=reader.exif,
         classes=source.classes,
         splits={split: found.records for split, found in outcome.splits.items()},
-        quarantined={split: images for split, images in quarantined.items() if images},
+        quarantined={
+            split: [Quarantined(image, reason) for image, reason in outcome.left_out(split).items()]
+            for split in outcome.splits
+        },
         remarks=[*_remarks(outcome)],
         home=source.home,
     )
@@ -235,6 +244,11 @@ def _remarks(outcome: Outcome) -> Iterator[str]:
     """What whoever reads results should know of the data set."""
     yield from (count.remark() for count in outcome.counts if count.wrong)
     yield from copies_by_splits(outcome.copies)
+    for split in outcome.splits:
+        bad = {bad.image for bad in outcome.bad if bad.split == split and bad.image}
+        if twice := len(bad) - len(outcome.left_out(split)):
+            are = "images of {} are" if twice > 1 else "image of {} is"
+            yield f"{twice:,} {are.format(split)} listed more than once: one listing is used"
 
 
 def has_index(folder: Path) -> bool:

@@ -90,7 +90,7 @@ def _splits(outcome: Outcome) -> dict[str, dict[str, Any]]:
     for split, found in outcome.splits.items():
         problems = Counter(b.flaw.kind for b in outcome.bad if b.split == split and b.image)
         figures[split] = {
-            "images": len(found.records) + problems.total(),
+            "images": len(found.records) + len(outcome.left_out(split)),
             "usable": len(found.records),
             "problems": dict(problems),
             "notes": dict(Counter(note for _, note in found.notes)),
