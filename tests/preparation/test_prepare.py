@@ -13,6 +13,7 @@ from PIL import Image
 from wsoltool.datasets.image_data import Images
 from wsoltool.datasets.index import open_index
 from wsoltool.datasets.splits import belongs
+from wsoltool.preparation.fingerprints import MOST_BITS
 
 
 def files_of(folder):
@@ -337,7 +338,8 @@ def test_wrong_arguments(birds, prepare, reader, options, what):
 
 
 def test_wrong_usage(birds, prepare):
-    for options in (("--near-duplicates", "12"), ("--workers", "0"), ("--near-duplicates", "x")):
+    beyond = str(MOST_BITS + 1)
+    for options in (("--near-duplicates", beyond), ("--workers", "0"), ("--near-duplicates", "x")):
         assert prepare("CUB200", birds.root, *options).code == 2
 
 

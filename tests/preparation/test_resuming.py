@@ -32,7 +32,7 @@ def inspect_some(self, *file):
     return inspect(self, *file)
 
 Inspector.inspect = inspect_some
-main(sys.argv[2:])
+sys.exit(main(sys.argv[2:]))
 """
 
 
@@ -106,6 +106,7 @@ def test_a_real_ctrl_c(many, tmp_path):
     )
     assert "of 48 images; run the same command to go on" in run.stderr
     assert "Traceback" not in run.stderr
+    assert run.returncode == 130
 
 
 def test_nothing_is_looked_into_twice(birds, prepare, looked_into):

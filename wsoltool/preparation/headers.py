@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Literal
 
+from wsoltool.datasets.image_sizes import LYING
 from wsoltool.structures import Size
 
 #: Kind of file -> the endings of names that announce it.
@@ -58,7 +59,7 @@ class Header:
     @property
     def shown_size(self) -> Size | None:
         """(height, width) once turned as the orientation says."""
-        return self.size[::-1] if self.size and self.orientation >= 5 else self.size
+        return self.size[::-1] if self.size and self.orientation in LYING else self.size
 
     def notes(self, name: str) -> Iterator[str]:
         """What is unusual about the file, though it can be read.
