@@ -174,7 +174,8 @@ def _print(request: Request, outcome: Outcome) -> None:
     speed = f": {outcome.fresh / outcome.seconds:,.0f} images/s" if outcome.fresh else ""
     known = outcome.images - outcome.fresh
     remembered = f", {known:,} checked before" if known else ""
-    print(f"{outcome.fresh:,} images in {outcome.seconds:.1f} s{speed}{remembered}")
+    plural = "s" * (outcome.fresh != 1)
+    print(f"{outcome.fresh:,} image{plural} in {outcome.seconds:.1f} s{speed}{remembered}")
     if outcome.near is not None:
         _print_near(request, outcome)
     if outcome.bad:
