@@ -85,8 +85,7 @@ def test_the_seed_decides_what_is_shown(wsoltool, birds, tmp_path):
     assert sheet(1) == sheet(1) != sheet(2)
 
 
-def test_the_default_folder_is_the_runs(wsoltool, birds, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_default_folder_is_the_runs(wsoltool, birds, tmp_path):
     assert wsoltool("data", birds).code == 0
     assert (tmp_path / "work_dirs/birds/data/contact_sheet_test.png").is_file()
 
@@ -161,8 +160,7 @@ def test_many_broken_images_are_counted(wsoltool, birds, tmp_path, monkeypatch):
         (("birds", "--out", "birds.py/below"), "the folder cannot be written"),
     ],
 )
-def test_bad_input_is_refused(refused, birds, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
+def test_bad_input_is_refused(refused, birds, arguments, message):
     config, *options = arguments
     path = birds if config == "birds" else config
     assert message in refused("data", path, *options)

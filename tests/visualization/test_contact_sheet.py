@@ -120,7 +120,6 @@ def test_sheets_of_any_number_of_images(count):
     sheet = contact_sheet([item([[1, 2, 30, 40]])] * count, CLASSES, "title: größe")
     rows = -(-count // COLUMNS)
     tile = draw_item(item(), CLASSES, several=False).shape[0]
-    assert (sheet.shape[0] - rows * tile) > 0
     assert sheet.shape[0] - rows * tile == contact_sheet([item()], CLASSES, "").shape[0] - tile
     assert sheet.dtype == np.uint8
     found = (sheet[-rows * tile :] == TRUTH_COLOR).all(axis=-1)
@@ -132,6 +131,6 @@ def test_sheets_of_any_number_of_images(count):
 def test_images_without_label_or_with_names_beyond_the_font():
     odd = [item(labels=()), item(labels=(2, 3)), item([[0, 0, 5, 5]], labels=(-1,))]
     sheet = contact_sheet(odd, CLASSES, "x" * 500)
-    assert sheet.shape[2] == 3
+    assert sheet.shape == contact_sheet([item()] * 3, CLASSES, "").shape
     long = contact_sheet([item()], ["n" * 500], "t")
     assert long.shape == contact_sheet([item()], CLASSES, "t").shape

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsoltool.engine.map_evaluation import MapEvaluation, MapRequest
-    from wsoltool.engine.maps import Outcome
 
 
 def run(arguments: argparse.Namespace) -> None:
     from wsoltool.commands.options import figures_console
+    from wsoltool.commands.progress import progress
     from wsoltool.engine.map_evaluation import evaluate_maps
     from wsoltool.evaluation.bad_maps import shown
     from wsoltool.evaluation.report_files import write_report
@@ -25,7 +25,7 @@ def run(arguments: argparse.Namespace) -> None:
     # An hour of scoring must not end at a file that cannot be written.
     figures_file = arguments.json and writable_file(arguments.json, "--json")
     request = _request(arguments)
-    outcome = evaluate_maps(request, _progress)
+    outcome = evaluate_maps(request, partial(progress, doing="scoring"))
     if outcome.extra:
         number = f"{len(outcome.extra)} maps belong" if len(outcome.extra) > 1 else "1 map belongs"
         print(f"warning: {number} to no image id: {shown(outcome.extra)}", file=sys.stderr)
@@ -112,30 +112,3 @@ def _write_failure(path: Path, entries: dict[str, Any]) -> None:
     content = {"format": "wsoltool bad maps 1", **entries}
     with whole_file(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
-
-
-def _progress(outcomes: Iterator[Outcome], total: int) -> Iterator[Outcome]:
-    """A bar with an estimate on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from outcomes
-        return
-    left = TimeRemainingColumn()
-    speed = TextColumn("{task.fields[speed]}")
-    columns = (TextColumn("scoring"), BarColumn(), MofNCompleteColumn(), speed, left)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("scoring", total=total, speed="")
-        for outcome in outcomes:
-            yield outcome
-            per_second = bar.tasks[0].speed
-            text = f"{per_second:.0f} images/s" if per_second else ""
-            bar.update(task, advance=1, speed=text)

@@ -5,16 +5,16 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from wsoltool.datasets.readers.base import RecordReader
-    from wsoltool.preparation.checking import Checked
     from wsoltool.preparation.preparation import Outcome, Request
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from wsoltool.commands.progress import progress
     from wsoltool.paths import whole_file, writable_file
     from wsoltool.preparation.preparation import prepare
     from wsoltool.preparation.report import report
@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     _check_source(request)
     if sys.stderr.isatty():
         print(f"reading what {request.root} lists ...", file=sys.stderr)
-    outcome = prepare(request, _progress)
+    outcome = prepare(request, partial(progress, doing="checking"))
     _print(request, outcome)
     if figures_file:
         with whole_file(figures_file) as file:
@@ -193,30 +193,3 @@ def _verdict(request: Request, outcome: Outcome) -> str:
         return f'index: data_root="{request.folder.resolve()}"'
     old = "the index of an earlier run stays; " if has_index(request.folder) else ""
     return f"no index was written: {old}mend these, or go on without them with --quarantine"
-
-
-def _progress(results: Iterator[Checked], total: int) -> Iterator[Checked]:
-    """A bar with an estimate on a terminal, nothing elsewhere."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeRemainingColumn,
-    )
-
-    console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from results
-        return
-    left = TimeRemainingColumn()
-    speed = TextColumn("{task.fields[speed]}")
-    columns = (TextColumn("checking"), BarColumn(), MofNCompleteColumn(), speed, left)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("checking", total=total, speed="")
-        for checked in results:
-            yield checked
-            per_second = bar.tasks[0].speed
-            text = f"{per_second:.0f} images/s" if per_second else ""
-            bar.update(task, advance=1, speed=text)
