@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -39,11 +40,14 @@ class DataReport:
         problems: Splits that cannot be read, images in two splits, classes that differ, images
             that were looked at and cannot be used.
         sheets: Pictures that were written.
+        data: Split -> which images these are, and what `wsoltool prepare` left out of them; see
+            :meth:`~wsoltool.datasets.provenance.Provenance.plain`.
     """
 
     splits: list[SplitStatistics] = field(default_factory=list)
     problems: list[WsolError] = field(default_factory=list)
     sheets: list[Path] = field(default_factory=list)
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def report_data(config: Config, folder: Path, images: int = 24, seed: int = 0) -> DataReport:
@@ -69,6 +73,7 @@ def report_data(config: Config, folder: Path, images: int = 24, seed: int = 0) -
             dataset = build_dataset(config, loader)
             _add_split(report, config, loader, dataset, folder, images, seed)
             datasets[loader] = dataset
+            report.data[dataset.split] = dataset.provenance.plain()
         except WorkDirError:
             raise
         except WsolError as error:
