@@ -1,5 +1,7 @@
 """Boxes on both pictures, in their classes' colours, dashed where difficult; sheets of any size."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from wsoltool.visualization.contact_sheet import (
     SheetItem,
     contact_sheet,
     draw_item,
+    fitted,
 )
 from wsoltool.visualization.overlay import PART_COLOR, TRUTH_COLOR
 
@@ -29,7 +32,7 @@ def item(boxes=None, labels=(0,), size=(104, 104), region=None, flipped=False, s
     known = None if boxes is None else truth(boxes, **k)
     region = region or (0.0, 0.0, float(width), float(height))
     black, grey = np.zeros((*size, 3), np.uint8), np.full((*shown, 3), 9, np.uint8)
-    return SheetItem("a/b.jpg", black, labels, region, flipped, grey, known)
+    return SheetItem("a/b.jpg", black, size, labels, region, flipped, grey, shown, known)
 
 
 def halves(picture):
@@ -51,6 +54,16 @@ def test_a_box_is_drawn_on_image_and_input():
     original, seen = halves(draw_item(item([[10, 20, 40, 60]]), CLASSES, several=False))
     assert extent(original, TRUTH_COLOR) == (20, 40, 80, 120)
     assert extent(seen, TRUTH_COLOR) == (20, 40, 80, 120)
+
+
+def test_pictures_may_be_fitted_before():
+    whole = item([[60, 20, 80, 60]], size=(150, 333), region=(52.0, 0.0, 104.0, 104.0))
+    whole.image = np.random.default_rng(0).integers(0, 256, (150, 333, 3), dtype=np.uint8)
+    small = replace(whole, image=fitted(whole.image), input=fitted(whole.input))
+    assert small.image.shape == (94, 208, 3)
+    np.testing.assert_array_equal(
+        draw_item(small, CLASSES, several=False), draw_item(whole, CLASSES, several=False)
+    )
 
 
 def test_the_inputs_box_follows_region_flip_and_squash():

@@ -22,7 +22,7 @@ from wsoltool.engine.input_size import fixed_seed
 from wsoltool.engine.runner import check_class_count
 from wsoltool.errors import ConfigError, DataError, WorkDirError, WsolError
 from wsoltool.preflight import check
-from wsoltool.visualization.contact_sheet import SheetItem, contact_sheet
+from wsoltool.visualization.contact_sheet import SheetItem, contact_sheet, fitted
 from wsoltool.visualization.overlay import save_png
 
 SAMPLE = 1000
@@ -101,7 +101,7 @@ def _add_split(
     with fixed_seed(seed):
         items = list(sheet_items(dataset, found, rows))
     report.problems += _shown(list(found.problems.values()), name)
-    sizes = [(item.input.shape[0], item.input.shape[1]) for item in items]
+    sizes = [item.input_size for item in items]
     report.splits.append(split_statistics(name, dataset, found, sizes))
     if items:
         stem = Path(config.filename).stem
@@ -129,11 +129,13 @@ def sheet_items(
             shown = run_pipeline(image.copy(), dataset.pipeline, dataset.image_ids[index])
             yield SheetItem(
                 image_id=dataset.image_ids[index],
-                image=image,
+                image=fitted(image),
+                size=(image.shape[0], image.shape[1]),
                 labels=labels,
                 region=shown["region"],
                 flipped=shown["flip"],
-                input=shown["img"],
+                input=fitted(shown["img"]),
+                input_size=shown["img"].shape[:2],
                 # train-weaksup has no boxes to find: truth() would raise.
                 truth=None if found.boxes is None else dataset.truth(index),
             )
