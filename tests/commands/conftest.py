@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -24,8 +25,9 @@ class Outcome:
 
 
 @pytest.fixture
-def wsoltool(capsys):
-    """Run a command in this process."""
+def wsoltool(capsys, tmp_path, monkeypatch):
+    """Run a command in this process, below ``tmp_path``: what it writes by default lands there."""
+    monkeypatch.chdir(tmp_path)
 
     def run(*arguments):
         capsys.readouterr()
@@ -117,6 +119,20 @@ def four(split):
     split.add("b.jpg", split.lit((2, 2, 6, 4)), (2, 2, 6, 6), label=1)
     split.add("x/y/c.png", split.lit((1, 1, 29, 19)), (1, 1, 29, 19), file="x/y/c.npy")
     split.add("x/d.png", split.lit((20, 10, 25, 15)), (2, 2, 10, 10), label=3)
+    return split
+
+
+@pytest.fixture
+def masked(split):
+    """One image, whose localization.txt names a mask of an 8 x 8 object; half of it is found."""
+    mask = np.zeros((20, 30), np.uint8)
+    mask[2:10, 2:10] = 255
+    (split.root / "masks").mkdir()
+    for name, pixels in {"m": mask, "i": np.zeros_like(mask)}.items():
+        cv2.imwrite(str(split.root / f"masks/{name}.png"), pixels)
+    split.add("a.jpg", split.lit((2, 2, 10, 6)), np.zeros((0, 4)))
+    split.lines["localization"] = ["a.jpg,m.png,i.png"]
+    split.write()
     return split
 
 

@@ -61,7 +61,7 @@ def test_table_json_and_sheets_of_creatures(wsoltool, tmp_path):
     train, val, test = found["splits"]
     assert [s["split"] for s in found["splits"]] == ["train-weaksup", "train-fullsup", "test"]
     assert [s["images"] for s in found["splits"]] == [9, 9, 9]
-    assert train["boxes"] is None
+    assert train["boxes"] is train["masks"] is train["segments"] is None
     assert test["boxes"]["count"] == round(9 * test["boxes"]["mean"]) >= 9
     assert val["masks"] == val["segments"] == 100.0
     assert test["inputs"] == {"tried": 5, "sizes": [[64, 64]]}
@@ -72,8 +72,36 @@ def test_table_json_and_sheets_of_creatures(wsoltool, tmp_path):
     sheets = [str(out / f"contact_sheet_{name}.png") for name in ("train", "val", "test")]
     assert found["contact_sheets"] == sheets
     for sheet in sheets:
-        assert f"contact sheet: {sheet}" in outcome.out.replace("\n", "")
+        assert f"contact sheet: {sheet}\n" in outcome.out
         assert cv2.imread(sheet).shape[1] > 1000
+
+
+def test_names_are_no_markup(wsoltool, birds, tmp_path):
+    names = ("[bold]Amsel[/bold]", ":cat:", "[/]")
+    lines = "\n".join(f"{i},n{i},{name}" for i, name in enumerate(names))
+    (tmp_path / "birds/classes.txt").write_text(lines)
+    out, file = tmp_path / "[red]sheets", tmp_path / "[x].json"
+    outcome = wsoltool("data", birds, "--out", out, "--json", file)
+    assert outcome.code == 0, outcome
+    assert "[bold]Amsel[/bold] 3" in outcome.out
+    assert ":cat: 2" in outcome.out
+    assert "1: [/]" in outcome.out
+    assert f"contact sheet: {out / 'contact_sheet_test.png'}\n" in outcome.out
+    assert f"figures: {file}\n" in outcome.out
+
+
+def test_a_data_set_of_ones_own_without_images_is_named(wsoltool, birds, tmp_path, monkeypatch):
+    from wsoltool.datasets.creatures import Creatures
+
+    monkeypatch.setattr(Creatures, "__init__", lambda self, **_: setattr(self, "image_ids", ()))
+    monkeypatch.setattr(Creatures, "split", "test", raising=False)
+    text = 'val_dataloader = dict(dataset=dict(type="Creatures", split="train-fullsup", length=1))'
+    birds.write_text(f"{birds.read_text()}\n{text}")
+    outcome = wsoltool("data", birds, "--out", tmp_path / "out")
+    assert outcome.code == 1
+    assert "Creatures is empty" in outcome.err
+    assert "at: val_dataloader.dataset" in outcome.err
+    assert (tmp_path / "out/contact_sheet_test.png").is_file()
 
 
 def test_the_seed_decides_what_is_shown(wsoltool, birds, tmp_path):
@@ -85,8 +113,7 @@ def test_the_seed_decides_what_is_shown(wsoltool, birds, tmp_path):
     assert sheet(1) == sheet(1) != sheet(2)
 
 
-def test_the_default_folder_is_the_runs(wsoltool, birds, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
+def test_the_default_folder_is_the_runs(wsoltool, birds, tmp_path):
     assert wsoltool("data", birds).code == 0
     assert (tmp_path / "work_dirs/birds/data/contact_sheet_test.png").is_file()
 
@@ -161,8 +188,7 @@ def test_many_broken_images_are_counted(wsoltool, birds, tmp_path, monkeypatch):
         (("birds", "--out", "birds.py/below"), "the folder cannot be written"),
     ],
 )
-def test_bad_input_is_refused(refused, birds, tmp_path, monkeypatch, arguments, message):
-    monkeypatch.chdir(tmp_path)
+def test_bad_input_is_refused(refused, birds, arguments, message):
     config, *options = arguments
     path = birds if config == "birds" else config
     assert message in refused("data", path, *options)

@@ -195,20 +195,6 @@ def test_thresholds_from_train_fullsup(evaluate, wsoltool, four, tmp_path):
     assert "1 images are in the scored split and in train-fullsup" in outcome.err
 
 
-@pytest.fixture
-def masked(split):
-    """One image, whose localization.txt names a mask of an 8 x 8 object; half of it is found."""
-    mask = np.zeros(SIZE, np.uint8)
-    mask[2:10, 2:10] = 255
-    (split.root / "masks").mkdir()
-    for name, pixels in {"m": mask, "i": np.zeros_like(mask)}.items():
-        cv2.imwrite(str(split.root / f"masks/{name}.png"), pixels)
-    split.add("a.jpg", split.lit((2, 2, 10, 6)), np.zeros((0, 4)))
-    split.lines["localization"] = ["a.jpg,m.png,i.png"]
-    split.write()
-    return split
-
-
 def test_masks_add_pixel_figures(evaluate, masked):
     masked.add("b.jpg", None, np.zeros((0, 4)))
     masked.lines["localization"].append("b.jpg,m.png,i.png")

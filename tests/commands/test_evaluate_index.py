@@ -95,23 +95,15 @@ def test_images_with_several_labels_are_refused(refused, four):
     assert "the images have several labels" in refused(*four.arguments)
 
 
-def test_masks_lie_where_the_index_says_or_elsewhere(evaluate, refused, split):
-    mask = np.zeros((20, 30), np.uint8)
-    mask[2:10, 2:10] = 255
-    (split.root / "masks").mkdir()
-    for name, pixels in {"m": mask, "i": np.zeros_like(mask)}.items():
-        cv2.imwrite(str(split.root / f"masks/{name}.png"), pixels)
-    split.add("a.jpg", split.lit((2, 2, 10, 6)), np.zeros((0, 4)))
-    split.lines["localization"] = ["a.jpg,m.png,i.png"]
-    split.write()
-    _, text = evaluate(split, "--masks", split.root / "masks")
-    prepare(split, masks=split.root / "masks")
-    outcome, index = evaluate(split)
+def test_masks_lie_where_the_index_says_or_elsewhere(evaluate, refused, masked):
+    _, text = evaluate(masked, "--masks", masked.root / "masks")
+    prepare(masked, masks=masked.root / "masks")
+    outcome, index = evaluate(masked)
     assert outcome.code == 0, outcome
     assert index["PxAP"] == text["PxAP"]
-    (split.root / "masks").rename(split.root / "moved")
-    assert "m.png" in refused(*split.arguments)
-    _, moved = evaluate(split, "--masks", split.root / "moved")
+    (masked.root / "masks").rename(masked.root / "moved")
+    assert "m.png" in refused(*masked.arguments)
+    _, moved = evaluate(masked, "--masks", masked.root / "moved")
     assert moved["rows"] == text["rows"]
 
 

@@ -15,6 +15,8 @@ from wsoltool.datasets.splits import ids_sha256
 from wsoltool.engine import scoring
 from wsoltool.engine.scoring import Scoring
 
+# With what would be the end of a style, were it markup.
+REMARK = "test has 4 images, its authors say 7 [/train]"
 LEFT_OUT = {"train-weaksup": 2, "train-fullsup": 0, "test": 3}
 LINES = {
     "train-weaksup": "train-weaksup: 8 images, 2 left out by wsoltool prepare (quarantine)",
@@ -61,7 +63,7 @@ def write(folder, root, counts, left_out):
             split: [Quarantined(f"{i}.png", "0 bytes") for i in range(count)]
             for split, count in left_out.items()
         },
-        remarks=["test has 4 images, its authors say 7"],
+        remarks=[REMARK],
     )
 
 
@@ -111,7 +113,7 @@ def test_the_checkpoint_knows_its_images(run):
             "images": 8,
             "ids_sha256": ids_sha256(ids),
             "quarantined": 2,
-            "remarks": ["test has 4 images, its authors say 7"],
+            "remarks": [REMARK],
             "shares": {},
         }
     }
@@ -157,6 +159,16 @@ def test_the_gallery_tells_it(score, tmp_path):
     score("pictures", "--gallery", tmp_path / "g", "--gallery-size", "1")
     page = (tmp_path / "g/index.html").read_text()
     assert f"<p>{LINES['test']}</p>" in page
+
+
+def test_the_report_of_the_data_tells_it(wsoltool, run, tmp_path):
+    file = tmp_path / "data.json"
+    outcome = wsoltool("data", run / "config.py", "--json", file, "--images", 1)
+    assert outcome.code == 0, outcome
+    for line in (*LINES.values(), f"data set: {REMARK}"):
+        assert flat(outcome.out).count(line) == 1
+    data = json.loads(file.read_text())["data"]
+    assert {split: entry["quarantined"] for split, entry in data.items()} == LEFT_OUT
 
 
 def test_the_embedded_set_has_an_identity_and_nothing_to_tell(
@@ -211,7 +223,7 @@ def test_a_comparison_tells_it(wsoltool, score, run, tmp_path):
     )
     assert outcome.code == 0, outcome
     text = flat(outcome.out)
-    remark = "data set: test has 4 images, its authors say 7."
+    remark = f"data set: {REMARK}."
     assert f"{LINES['test']}. {remark} A, {LINES['train-weaksup']}." in text
     assert "A and B were trained on different images (train-weaksup: 8 and 10)." in text
     assert json.loads(file.read_text())["files"][1]["data"] == content["data"]

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
 
-from wsoltool.cli import main
 from wsoltool.config import config_root, load_config
 from wsoltool.testing.voc_trees import SYNSETS, write_ilsvrc_tree, write_voc_tree
 
@@ -32,11 +30,10 @@ SMALL = {
 
 
 @pytest.fixture
-def run(tmp_path, capsys):
+def run(tmp_path, train_and_score):
     """A function that trains and scores a base on the tree in ``tmp_path``; the figures."""
 
     def run(base: str, several: bool, **options) -> dict:
-        config = tmp_path / "config.py"
         loss = ', loss=dict(type="BinaryCrossEntropy")'
         text = CONFIG.format(
             bases=config_root() / "_base_",
@@ -45,18 +42,10 @@ def run(tmp_path, capsys):
             classes=20 if several else len(SYNSETS),
             loss=loss if several else "",
         )
-        config.write_text(text)
         pairs = {**SMALL, "data_root": tmp_path, **options}
         # A crop does not fit into the small images of the tree.
         pairs |= {} if several else {"train_dataloader.dataset.pipeline.1.size": 48}
-        arguments = ["--cfg-options", *(f"{key}={value}" for key, value in pairs.items())]
-        work = ["--work-dir", str(tmp_path / "work")]
-        assert main(["train", str(config), *work, *arguments]) == 0, capsys.readouterr()
-        figures = tmp_path / "figures.json"
-        checkpoint = str(tmp_path / "work/last.pth")
-        outcome = main(["test", str(config), checkpoint, *work, "--json", str(figures), *arguments])
-        assert outcome == 0, capsys.readouterr()
-        return json.loads(figures.read_text())
+        return train_and_score(text, pairs)
 
     return run
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from wsoltool.cli import main
 from wsoltool.config import config_root, load_config
 from wsoltool.datasets.readers.voc_xml import VocObject
 from wsoltool.testing.native_trees import (
@@ -40,12 +38,11 @@ val/dog/4.jpg,dog,2,3,20,15,val
 
 
 @pytest.fixture
-def run(tmp_path, capsys) -> Callable[..., dict]:
+def run(train_and_score) -> Callable[..., dict]:
     """A function that trains an epoch of a base and scores it; the figures."""
 
     def run(base: str, root: Path, classes: int, **options) -> dict:
         several = base.startswith("coco")
-        config = tmp_path / "config.py"
         text = CONFIG.format(
             bases=config_root() / "_base_",
             base=base,
@@ -53,22 +50,18 @@ def run(tmp_path, capsys) -> Callable[..., dict]:
             loss="BinaryCrossEntropy" if several else "CrossEntropy",
             instances="all" if several else "largest",
         )
-        config.write_text(text)
-        loaders = [key for key in load_config(config) if key.endswith("_dataloader")]
+        loaders = [
+            key
+            for key in load_config(config_root() / f"_base_/datasets/{base}.py")
+            if key.endswith("_dataloader")
+        ]
         pairs = {
             **{f"{loader}.num_workers": 0 for loader in loaders},
             **{f"{loader}.dataset.pipeline.0.size": 64 for loader in loaders},
             **{"train_dataloader.batch_size": 2, "train_cfg.max_epochs": 1, "data_root": root},
             **{"train_cfg.val_interval": 1, **options},
         }
-        arguments = ["--cfg-options", *(f"{key}={value}" for key, value in pairs.items())]
-        work = ["--work-dir", str(tmp_path / "work")]
-        assert main(["train", str(config), *work, *arguments]) == 0, capsys.readouterr()
-        figures = tmp_path / "figures.json"
-        checkpoint = str(tmp_path / "work/last.pth")
-        outcome = main(["test", str(config), checkpoint, *work, "--json", str(figures), *arguments])
-        assert outcome == 0, capsys.readouterr()
-        return json.loads(figures.read_text())
+        return train_and_score(text, pairs)
 
     return run
 

@@ -1,5 +1,7 @@
 """What a survey finds in records, in files and in data sets that have neither."""
 
+import weakref
+
 import cv2
 import numpy as np
 import pytest
@@ -148,7 +150,9 @@ def test_labels_of_several_classes(files):
 
 def test_segments_are_shares(files):
     names = Names.of(["a.png", "", "", "b.png"])
-    assert look(files(boxes=table(), segments=names)).segments == 0.5
+    dataset = files(boxes=table(), sizes=np.array([[20, 30]] * 4), segments=names)
+    assert look(dataset).segments == 0.5
+    assert figures(dataset)["segments"] == 50.0
 
 
 class Plain(LocalizationDataset):
@@ -181,6 +185,20 @@ def test_data_sets_without_records_are_asked_for_a_sample():
     assert len(few.rows) + len(few.problems) == 4
     assert few.labels.tolist() == (few.rows % 2).tolist()
     assert few.sizes.tolist() == [[10, 10 + row] for row in few.rows]
+
+
+def test_masks_are_not_kept():
+    known = []
+
+    class Watched(Plain):
+        def read_truth(self, index):
+            truth = super().read_truth(index)
+            assert sum(mask() is not None for mask in known) <= 1, "of the image before"
+            known.append(weakref.ref(truth.mask))
+            return truth
+
+    assert look(Watched()).masks == 1.0
+    assert len(known) == 11
 
 
 def test_truth_is_not_asked_for_in_train_weaksup(monkeypatch):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -244,5 +243,3 @@ def test_a_wrong_flip_would_show():
     size = results["img"].shape[:2]
     wrong = points_to_original(pixel_centres(size), results["region"], False, size)
     assert np.abs(results["img"][..., :2] - wrong).max() > 10
-    with pytest.raises(AssertionError):
-        np.testing.assert_allclose(results["img"][..., :2], wrong, atol=1)

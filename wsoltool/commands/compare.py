@@ -22,4 +22,4 @@ def run(arguments: argparse.Namespace) -> None:
         content = json.dumps(comparison_report(comparison), indent=2) + "\n"
         with whole_file(file) as opened:
             opened.write(content.encode())
-        console.print(f"comparison: {file}")
+        print(f"comparison: {file}")

@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> None:
     if file:
         origin = {"config": str(config.filename), "cfg_options": list(arguments.cfg_options)}
         _write(file, {**report(complexity, views), **origin})
-        console.print(f"figures: {file}")
+        print(f"figures: {file}")
 
 
 def _build(config: Config, size: Size, points: bool) -> Localizer:

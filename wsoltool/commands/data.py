@@ -18,27 +18,27 @@ def run(arguments: argparse.Namespace) -> int:
     from wsoltool.datasets.statistics_table import statistics_table
     from wsoltool.engine.data_report import report_data
     from wsoltool.engine.runner import planned_work_dir
+    from wsoltool.evaluation.data_entries import data_lines
     from wsoltool.paths import writable_file, writable_folder
 
     config = config_of(arguments)
     file = arguments.json and writable_file(arguments.json, "--json")
     folder = writable_folder(arguments.out or planned_work_dir(config) / "data", "--out")
     report = report_data(config, folder, arguments.images, arguments.seed)
-    console = figures_console()
-    console.print(statistics_table(report.splits))
+    figures_console().print(statistics_table(report.splits, data_lines(report.data)))
     for sheet in report.sheets:
-        console.print(f"contact sheet: {sheet}")
+        print(f"contact sheet: {sheet}")
     if file:
         origin = {"config": str(config.filename), "cfg_options": list(arguments.cfg_options)}
         _write(file, report, origin)
-        console.print(f"figures: {file}")
+        print(f"figures: {file}")
     for problem in report.problems:
         print(f"error: {problem}", file=sys.stderr)
     return 1 if report.problems else 0
 
 
 def _write(file: Path, report: DataReport, origin: Mapping[str, object]) -> None:
-    """``splits``, ``problems`` (texts), ``contact_sheets``, and where they come from."""
+    """``splits``, ``data``, ``problems`` (texts), ``contact_sheets``, and where they come from."""
     from wsoltool.datasets.split_statistics import plain_statistics
     from wsoltool.paths import whole_file
 
@@ -46,6 +46,7 @@ def _write(file: Path, report: DataReport, origin: Mapping[str, object]) -> None
         "format": "wsoltool data 1",
         **origin,
         "splits": [plain_statistics(split) for split in report.splits],
+        "data": report.data,
         "problems": [str(problem) for problem in report.problems],
         "contact_sheets": [str(sheet) for sheet in report.sheets],
     }

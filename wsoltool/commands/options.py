@@ -26,8 +26,11 @@ def config_of(arguments: argparse.Namespace) -> Config:
 
 
 def figures_console() -> Console:
-    """Where tables of figures go: as wide as the terminal, or 120 characters in a file."""
-    console = Console(highlight=False)
+    """Where tables of figures go: as wide as the terminal, or 120 characters in a file.
+
+    Lines that name files are for ``print``: brackets in a path are no markup, nor is it wrapped.
+    """
+    console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = 120
     return console

@@ -33,11 +33,11 @@ def run(arguments: argparse.Namespace) -> None:
     for table in outcome.tables:
         console.print(figures_table(table, left_out))
     for line in left_out if outcome.summary is None and not outcome.tables else ():
-        console.print(line)
+        print(line)
     shown = {name for table in outcome.tables for name in table.metrics()}
     for name, value in outcome.further.items():
         if name not in shown:
-            console.print(f"{name}: {value}")
+            print(f"{name}: {value}")
     if figures_file:
         rows = [row for table in outcome.tables for row in figure_rows(table)]
         further = {
@@ -49,9 +49,9 @@ def run(arguments: argparse.Namespace) -> None:
             "data": outcome.data,
         }
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
-        console.print(f"figures: {figures_file}")
+        print(f"figures: {figures_file}")
     if maps:
-        console.print(f"maps: {maps}")
+        print(f"maps: {maps}")
     if gallery:
         from wsoltool.engine.pictures import gallery_items
         from wsoltool.visualization.gallery import write_gallery
@@ -61,4 +61,4 @@ def run(arguments: argparse.Namespace) -> None:
         figures = {name: f"{v:.1f}" for s in summaries for name, v in s.metrics().items()}
         items = gallery_items(runner.model, runner.test_dataloader.dataset, arguments.gallery_size)
         page = write_gallery(gallery, items, f"{config.filename}", figures, left_out)
-        console.print(f"gallery: {page}")
+        print(f"gallery: {page}")

@@ -160,9 +160,9 @@ def plain_statistics(found: SplitStatistics) -> dict[str, Any]:
     (``sample``, ``count``, ``mean`` and ``max`` an image, ``images_without``, ``difficult``,
     ``measured_sample``, ``area`` and ``aspect_ratio``, each ``percentiles``, ``edges`` and
     ``counts``, one more than edges), null where there are none or, ``boxes_withheld`` true, none
-    may be read; ``masks`` and ``segments`` (percent of the images); ``inputs`` (``tried`` images,
-    ``sizes`` [height, width] that the pipeline made of them). Every ``sample`` is the number of
-    images that were looked at, null where these were all.
+    may be read; ``masks`` and ``segments`` (percent of the images, null where withheld);
+    ``inputs`` (``tried`` images, ``sizes`` [height, width] that the pipeline made of them). Every
+    ``sample`` is the number of images that were looked at, null where these were all.
     """
     balance, boxes = found.balance, found.boxes
     low, middle, high = low_mid_high(balance.images)
@@ -192,8 +192,8 @@ def plain_statistics(found: SplitStatistics) -> dict[str, Any]:
         },
         "boxes_withheld": found.boxes_withheld,
         "boxes": None if boxes is None else _plain_boxes(boxes, found),
-        "masks": 100 * found.masks,
-        "segments": 100 * found.segments,
+        "masks": None if found.boxes_withheld else 100 * found.masks,
+        "segments": None if found.boxes_withheld else 100 * found.segments,
         "inputs": {"tried": found.tried, "sizes": [list(size) for size in found.inputs]},
     }
 

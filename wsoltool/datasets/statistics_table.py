@@ -20,10 +20,15 @@ WITHHELD = "boxes of train-weaksup are never read: it has image labels alone"
 Cell = Callable[[SplitStatistics], str]
 
 
-def statistics_table(splits: Sequence[SplitStatistics]) -> Table:
-    """A column for each split; about 100 characters wide for three."""
+def statistics_table(splits: Sequence[SplitStatistics], notes: Sequence[str] = ()) -> Table:
+    """A column for each split; about 100 characters wide for three.
+
+    Args:
+        splits: Their figures.
+        notes: Further lines of the caption.
+    """
     table = Table(
-        caption=escape("\n".join(_notes(splits))),
+        caption=escape("\n".join([*_notes(splits), *notes])),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),
@@ -68,9 +73,9 @@ def _box_rows(splits: Sequence[SplitStatistics]) -> Iterator[tuple[str, Cell]]:
     if any(b.difficult for b in known):
         yield boxes("  difficult", lambda b: f"{b.difficult:,}")
     if any(s.masks for s in splits):
-        yield "masks", lambda s: "-" if s.boxes is None else _percent(s.masks)
+        yield "masks", lambda s: "-" if s.boxes_withheld else _percent(s.masks)
     if any(s.segments for s in splits):
-        yield "segments", lambda s: "-" if s.boxes is None else _percent(s.segments)
+        yield "segments", lambda s: "-" if s.boxes_withheld else _percent(s.segments)
     if not any(b.count for b in known):
         return
     yield boxes("box area", lambda b: _percentiles(b.areas, lambda v: f"{100 * v:.3g} %"))

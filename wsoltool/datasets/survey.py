@@ -22,6 +22,28 @@ Problems = dict[int, WsolError]
 
 
 @dataclass(slots=True)
+class Seen:
+    """What is kept of an image's truth; masks of a thousand images would fill the memory.
+
+    Attributes:
+        boxes: ``(n, 4)`` xyxy, x1 y1 exclusive.
+        difficult: How many of them are.
+        mask: There is one of the objects.
+        segments: There are classes of pixels.
+    """
+
+    boxes: np.ndarray
+    difficult: int
+    mask: bool
+    segments: bool
+
+    @classmethod
+    def of(cls, truth: Truth) -> Seen:
+        difficult = 0 if truth.difficult is None else int(truth.difficult.sum())
+        return cls(truth.boxes, difficult, truth.mask is not None, truth.segments is not None)
+
+
+@dataclass(slots=True)
 class BoxSurvey:
     """The boxes of a split.
 
@@ -132,19 +154,18 @@ def _of_masks(
     masks: MaskFiles, rows: np.ndarray, sizes: np.ndarray, problems: Problems
 ) -> BoxSurvey:
     known = dict(zip(rows.tolist(), map(tuple, sizes.tolist()), strict=True))
-    found = _each(known, lambda index: masks.truth(index, known[index]), problems)
+    found = _each(known, lambda index: Seen.of(masks.truth(index, known[index])), problems)
     return _of_boxes(list(found.values()), _sizes(known[index] for index in found))
 
 
-def _of_boxes(truths: list[Truth], sizes: np.ndarray) -> BoxSurvey:
+def _of_boxes(truths: list[Seen], sizes: np.ndarray) -> BoxSurvey:
     counts = np.array([len(truth.boxes) for truth in truths], np.int64)
-    difficult = [truth.difficult.sum() for truth in truths if truth.difficult is not None]
     boxes = [truth.boxes for truth in truths if len(truth.boxes)]
     return BoxSurvey(
         counts,
         np.concatenate(boxes) if boxes else np.zeros((0, 4), np.float32),
         np.repeat(sizes, counts, axis=0),
-        int(sum(difficult)),
+        sum(truth.difficult for truth in truths),
         counted=len(truths),
         measured=len(truths),
     )
@@ -153,9 +174,9 @@ def _of_boxes(truths: list[Truth], sizes: np.ndarray) -> BoxSurvey:
 def _of_images(dataset: LocalizationDataset, sample: int, rng: np.random.Generator) -> Survey:
     with_truth = dataset.split != "train-weaksup"
 
-    def look(index: int) -> tuple[np.ndarray, Size, Truth | None]:
+    def look(index: int) -> tuple[np.ndarray, Size, Seen | None]:
         label, (height, width) = np.asarray(dataset.label(index)), dataset.load(index).shape[:2]
-        return label, (height, width), dataset.truth(index) if with_truth else None
+        return label, (height, width), Seen.of(dataset.truth(index)) if with_truth else None
 
     problems: Problems = {}
     found = _each(draw_rows(len(dataset), sample, rng), look, problems)
@@ -167,8 +188,8 @@ def _of_images(dataset: LocalizationDataset, sample: int, rng: np.random.Generat
     truths = [truth for _, _, truth in found.values() if truth is not None]
     if truths:
         result.boxes = _of_boxes(truths, sizes)
-        result.masks = sum(truth.mask is not None for truth in truths) / len(truths)
-        result.segments = sum(truth.segments is not None for truth in truths) / len(truths)
+        result.masks = sum(truth.mask for truth in truths) / len(truths)
+        result.segments = sum(truth.segments for truth in truths) / len(truths)
     return result
 
 

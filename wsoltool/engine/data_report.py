@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -21,7 +22,7 @@ from wsoltool.engine.input_size import fixed_seed
 from wsoltool.engine.runner import check_class_count
 from wsoltool.errors import ConfigError, DataError, WorkDirError, WsolError
 from wsoltool.preflight import check
-from wsoltool.visualization.contact_sheet import SheetItem, contact_sheet
+from wsoltool.visualization.contact_sheet import SheetItem, contact_sheet, fitted
 from wsoltool.visualization.overlay import save_png
 
 SAMPLE = 1000
@@ -39,11 +40,14 @@ class DataReport:
         problems: Splits that cannot be read, images in two splits, classes that differ, images
             that were looked at and cannot be used.
         sheets: Pictures that were written.
+        data: Split -> which images these are, and what `wsoltool prepare` left out of them; see
+            :meth:`~wsoltool.datasets.provenance.Provenance.plain`.
     """
 
     splits: list[SplitStatistics] = field(default_factory=list)
     problems: list[WsolError] = field(default_factory=list)
     sheets: list[Path] = field(default_factory=list)
+    data: dict[str, dict[str, Any]] = field(default_factory=dict)
 
 
 def report_data(config: Config, folder: Path, images: int = 24, seed: int = 0) -> DataReport:
@@ -69,6 +73,7 @@ def report_data(config: Config, folder: Path, images: int = 24, seed: int = 0) -
             dataset = build_dataset(config, loader)
             _add_split(report, config, loader, dataset, folder, images, seed)
             datasets[loader] = dataset
+            report.data[dataset.split] = dataset.provenance.plain()
         except WorkDirError:
             raise
         except WsolError as error:
@@ -96,7 +101,7 @@ def _add_split(
     with fixed_seed(seed):
         items = list(sheet_items(dataset, found, rows))
     report.problems += _shown(list(found.problems.values()), name)
-    sizes = [(item.input.shape[0], item.input.shape[1]) for item in items]
+    sizes = [item.input_size for item in items]
     report.splits.append(split_statistics(name, dataset, found, sizes))
     if items:
         stem = Path(config.filename).stem
@@ -124,11 +129,13 @@ def sheet_items(
             shown = run_pipeline(image.copy(), dataset.pipeline, dataset.image_ids[index])
             yield SheetItem(
                 image_id=dataset.image_ids[index],
-                image=image,
+                image=fitted(image),
+                size=(image.shape[0], image.shape[1]),
                 labels=labels,
                 region=shown["region"],
                 flipped=shown["flip"],
-                input=shown["img"],
+                input=fitted(shown["img"]),
+                input_size=shown["img"].shape[:2],
                 # train-weaksup has no boxes to find: truth() would raise.
                 truth=None if found.boxes is None else dataset.truth(index),
             )

@@ -24,10 +24,18 @@ DEFAULT_BATCH_SIZE = 32
 
 
 def build_dataset(config: Mapping[str, Any], loader: str) -> LocalizationDataset:
-    """The data set of one loader of a config; ``data_root`` is injected where it asks for one."""
+    """The data set of one loader of a config; ``data_root`` is injected where it asks for one.
+
+    Raises:
+        DataError: It holds no image.
+        WsolError: Whatever else keeps it from being made.
+    """
     root = config.get("data_root")
     supplied = {} if root is None else {"data_root": data_path(root)}
-    return build("data set", config[loader]["dataset"], f"{loader}.dataset", **supplied)
+    at = f"{loader}.dataset"
+    dataset: LocalizationDataset = build("data set", config[loader]["dataset"], at, **supplied)
+    dataset.check_not_empty(at)
+    return dataset
 
 
 def build_pipeline(config: Mapping[str, Any], loader: str) -> list[Transform]:

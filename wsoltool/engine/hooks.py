@@ -13,6 +13,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner, set_random_seed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+from rich.text import Text
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from wsoltool import __version__
@@ -135,7 +136,7 @@ class ProgressHook(Hook):
         for line in data_lines({dataset.split: dataset.provenance.plain()}):
             runner.logger.info(line)
             if is_main_process():
-                self.console.print(line)
+                self.console.print(Text(line))
 
     def _restart_clock(self) -> None:
         self._started, self._images = time.perf_counter(), 0.0

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich import box
+from rich.markup import escape
 from rich.table import Table
 
 from wsoltool.evaluation.comparison import Comparison, Difference
@@ -84,7 +85,7 @@ def comparison_report(comparison: Comparison) -> dict[str, Any]:
 def _table(comparison: Comparison, index: int) -> Table:
     table = Table(
         title=f"{comparison.images} images, percent; B - A with its 95 % interval",
-        caption=_caption(comparison, index),
+        caption=escape(_caption(comparison, index)),
         caption_justify="left",
         box=box.SIMPLE_HEAD,
         padding=(0, 1, 0, 0),

@@ -15,14 +15,15 @@ ROLES = {"train-weaksup": "trained on", "train-fullsup": "their thresholds chose
 
 def are_data_entries(data: object) -> bool:
     """Whether what was read from a file can be used as such an entry."""
-    if not isinstance(data, Mapping) or not all(isinstance(e, Mapping) for e in data.values()):
-        return False
-    counts = [entry.get(key) for entry in data.values() for key in ("images", "quarantined")]
-    remarks = [entry.get("remarks", []) for entry in data.values()]
+    return isinstance(data, Mapping) and all(map(_is_entry, data.values()))
+
+
+def _is_entry(entry: object) -> bool:
     return (
-        all(isinstance(count, int | None) for count in counts)
-        and all(isinstance(entry.get("images"), int) for entry in data.values())
-        and all(isinstance(remark, list) for remark in remarks)
+        isinstance(entry, Mapping)
+        and isinstance(entry.get("images"), int)
+        and isinstance(entry.get("quarantined"), int | None)
+        and isinstance(entry.get("remarks", []), list)
     )
 
 
@@ -43,7 +44,7 @@ def data_lines(data: DataEntries) -> list[str]:
         if entry.get("quarantined")
     ]
     # All splits of one index have the same remarks.
-    remarks = dict.fromkeys(r for entry in data.values() for r in entry.get("remarks") or ())
+    remarks = dict.fromkeys(r for entry in data.values() for r in entry.get("remarks", ()))
     return [*left_out, *(f"data set: {remark}" for remark in remarks)]
 
 

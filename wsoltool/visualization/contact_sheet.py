@@ -10,7 +10,7 @@ import numpy as np
 
 from wsoltool.datasets.mask_files import IGNORED
 from wsoltool.functional.frames import boxes_to_input
-from wsoltool.structures import Region, Truth
+from wsoltool.structures import Region, Size, Truth
 from wsoltool.visualization.lettering import line_height, shortened, write_text
 from wsoltool.visualization.overlay import PART_COLOR, TRUTH_COLOR, Color, draw_boxes
 
@@ -37,26 +37,30 @@ class SheetItem:
 
     Attributes:
         image_id: Its id.
-        image: ``(H, W, 3)`` uint8 RGB, the original.
+        image: ``(., ., 3)`` uint8 RGB, the original at any scale: :func:`fitted` saves memory.
+        size: (height, width) of the original.
         labels: Its classes.
         region: xyxy of the original image that the input shows.
         flipped: The input shows it mirrored.
-        input: ``(h, w, 3)`` uint8 RGB, what the network sees.
+        input: ``(., ., 3)`` uint8 RGB, what the network sees, at any scale likewise.
+        input_size: (height, width) of what it sees.
         truth: Boxes and masks; None where the split may not read them or has none.
     """
 
     image_id: str
     image: np.ndarray
+    size: Size
     labels: Sequence[int]
     region: Region
     flipped: bool
     input: np.ndarray
+    input_size: Size
     truth: Truth | None = None
 
     @property
     def crops(self) -> bool:
         """Whether the network sees a part of the image only."""
-        height, width = self.image.shape[:2]
+        height, width = self.size
         return not np.allclose(self.region, (0, 0, width, height))
 
     def box_labels(self) -> list[int]:
@@ -119,15 +123,14 @@ def _caption(
             name = shortened(classes[label], width - left, NAME_SIZE)
             left = write_text(caption, (left, 3), name, inks.get(label, INK), NAME_SIZE) + NAME_SIZE
     name = shortened(item.image_id, width * 2 // 3, ID_SIZE, keep="end")
-    height, side = item.image.shape[:2]
+    height, side = item.size
     facts = f"{name}  {side} x {height}" + "  mirrored" * item.flipped
     write_text(caption, (0, line_height(NAME_SIZE) + 4), facts, FAINT, ID_SIZE)
     return caption
 
 
 def _original(item: SheetItem, colors: dict[int, Color]) -> np.ndarray:
-    factor = TILE / max(item.image.shape[:2])
-    picture = _resized(item.image, factor)
+    factor, picture = TILE / max(item.size), fitted(item.image)
     if item.truth is not None:
         picture = _tinted(picture, item.truth, colors)
         picture = _with_boxes(picture, item, item.truth.boxes, colors, factor)
@@ -140,9 +143,8 @@ def _original(item: SheetItem, colors: dict[int, Color]) -> np.ndarray:
 
 
 def _input(item: SheetItem, colors: dict[int, Color]) -> np.ndarray:
-    size = (item.input.shape[0], item.input.shape[1])
-    factor = TILE / max(size)
-    picture = _resized(item.input, factor)
+    size = item.input_size
+    factor, picture = TILE / max(size), fitted(item.input)
     if item.truth is not None:
         limits = [size[1], size[0]] * 2
         boxes = boxes_to_input(item.truth.boxes, item.region, item.flipped, size)
@@ -196,7 +198,9 @@ def _dashed(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     return np.where(dash[..., None], after, before)
 
 
-def _resized(image: np.ndarray, factor: float) -> np.ndarray:
+def fitted(image: np.ndarray) -> np.ndarray:
+    """``(H, W, 3)`` uint8 RGB at the scale that fills a tile one way."""
+    factor = TILE / max(image.shape[:2])
     height, width = (max(1, round(side * factor)) for side in image.shape[:2])
     way = cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
     return cv2.resize(np.ascontiguousarray(image), (width, height), interpolation=way)
