@@ -84,6 +84,7 @@ class PascalVOC(Reader):
     }
     multi_label = True
     box_convention = "inclusive"
+    first_pixel: ClassVar[int] = 1
 
     years: Sequence[str | int] = ("2007",)
     segments: str = SEGMENTS
@@ -134,14 +135,15 @@ class PascalVOC(Reader):
 
     def _left_out(self, part: str, files: _Year) -> set[str]:
         """The images of a year that are not to be in a part."""
-        # Of a misspelled part nothing would be left out.
-        for name in (
-            n for key in self.without for year, n in self._lists(key) if year == files.year
-        ):
-            files.list_path(name)
-        others = self._lists(self.without[part]) if part in self.without else ()
-        names = (name for year, name in others if year == files.year)
-        return {image for name in names for image, _ in files.listed(name)}
+        for key in self.without:
+            for name in self._names(key, files.year):
+                files.list_path(name)  # Of a misspelled part nothing would be left out.
+        others = self._names(self.without[part], files.year) if part in self.without else ()
+        return {image for name in others for image, _ in files.listed(name)}
+
+    def _names(self, part: str, year: str) -> list[str]:
+        """The lists of a part that are of a year."""
+        return [name for of, name in self._lists(part) if of == year]
 
     def _lists(self, part: str) -> list[tuple[str, str]]:
         """The years that a part is of, each with its list."""
@@ -224,7 +226,7 @@ class _Year:
             image=image,
             labels=sorted({label for label, counts in zip(labels, counted, strict=True) if counts}),
             size=annotation.size,
-            boxes=[tuple(corner - 1 for corner in thing.box) for thing in objects],
+            boxes=[thing.box for thing in objects],
             box_labels=labels,
             difficult=[thing.difficult for thing in objects],
             segments=f"{self.folder.name}/{segments}" if segments else "",
