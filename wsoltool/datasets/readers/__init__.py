@@ -13,5 +13,6 @@ What they are made of:
   :mod:`.csv_rows` a table;
 - :mod:`.ilsvrc_files` and :mod:`.folder_boxes` find annotations beside images;
 - :mod:`.image_paths`, :mod:`.borders` and :mod:`.class_names` each settle one thing for all: paths
-  that stay in their folder, boxes that rounding moved across the border, names that are unique.
+  that stay in their folder, boxes that rounding moved across the border, names that are unique;
+- :mod:`.surroundings` tells in errors what lies where a file is missing.
 """

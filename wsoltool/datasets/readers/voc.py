@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from wsoltool.datasets.readers.base import Download, Reader, attempt
 from wsoltool.datasets.readers.lines import read_text
+from wsoltool.datasets.readers.surroundings import names_near
 from wsoltool.datasets.readers.voc_xml import read_voc_xml
 from wsoltool.datasets.records import Entry, Problem
 from wsoltool.errors import ConfigError, DataError, check_choice, did_you_mean
@@ -159,12 +160,11 @@ class _Year:
     def __init__(self, home: Path, year: str, segments: str, difficult_labels: bool) -> None:
         self.folder, self.year = home / f"VOC{year}", year
         if not (self.folder / LISTS).is_dir():
-            present = sorted(p.name for p in home.iterdir() if p.is_dir())
             raise DataError(
                 f"the folder of VOC{year} does not exist, or holds no {LISTS}",
                 at=str(self.folder),
                 expected=f"VOC{year} with {IMAGES}, {ANNOTATIONS} and {LISTS}",
-                known=present[:20],
+                known=names_near(self.folder),
                 hint="data_root is VOCdevkit, or the folder that the archives were unpacked in",
             )
         self.segments, self.difficult_labels = segments, difficult_labels
