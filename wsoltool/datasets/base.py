@@ -109,7 +109,7 @@ class LocalizationDataset(Dataset):
                 f"split {self.split} of {type(self).__name__} is empty",
                 at=str(source),
                 expected="at least one image",
-                hint="check the path and the split's name",
+                hint="check the path and the split's name; a share may be too small",
             )
 
 

@@ -11,12 +11,7 @@ from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.image_sizes import unlike_record
 from wsoltool.datasets.images import read_image, read_segments
 from wsoltool.datasets.mask_files import check_segments
-from wsoltool.datasets.records import (
-    BoxTable,
-    Records,
-    check_box_convention,
-    half_open,
-)
+from wsoltool.datasets.records import BoxTable, Records, check_box_convention, half_open
 from wsoltool.errors import DataError, ImageError
 from wsoltool.structures import Size, Truth
 
@@ -72,9 +67,8 @@ class ImageFiles(LocalizationDataset):
             image = read_image(self.path(index), self.exif)
         except ImageError as error:
             if self.index_digest is None:
-                error.hint = (
-                    f"{error.hint or 'mend it'}; `wsoltool prepare` finds all such files at once"
-                )
+                way = "`wsoltool prepare` finds all such files at once"
+                error.hint = f"{error.hint}; {way}" if error.hint else way
             raise
         self._check_size(index, image.shape[0], image.shape[1])
         self._last_size = index, (image.shape[0], image.shape[1])

@@ -235,7 +235,8 @@ class Entry:
         image: Its id: the path of its file below the image root, with ``/``.
         labels: Class indices; exactly one unless the data set is multi-label.
         size: (height, width), where the files say it.
-        boxes: xyxy, pixels of the original image, in the reader's box convention.
+        boxes: xyxy, pixels of the original image, in the reader's box convention and counted from
+            its ``first_pixel``.
         box_labels: Class index of each box; empty where that is the image's one label.
         difficult: For each box, whether detection metrics pass over it; empty: none.
         masks: Files of instances below the mask root, see

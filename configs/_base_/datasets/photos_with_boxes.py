@@ -4,25 +4,8 @@ Boxes are XML files as of PASCAL VOC beside the photos of val, which labelling t
 COCO json file, such as ``annotations="boxes.json"``.
 """
 
-_base_ = ["../pipelines.py"]
+_base_ = ["./photos.py"]
 
-data_root = "photos"
-_parts = {"train-weaksup": "train", "test": "val"}
-_set = dict(type="Images", reader=dict(type="ImageFolders", parts=_parts, annotations="."))
-train_dataloader = dict(
-    batch_size=32,
-    num_workers=2,
-    dataset=dict(
-        **_set,
-        split="train-weaksup",
-        pipeline=[
-            dict(type="RandomResizedCrop", size=224, area=(0.6, 1.0)),
-            dict(type="RandomFlip"),
-        ],
-    ),
-)
-test_dataloader = dict(
-    batch_size=32,
-    num_workers=2,
-    dataset=dict(**_set, split="test", pipeline=_base_._squash_224),
-)
+_reader = dict(parts={"train-weaksup": "train", "test": "val"}, annotations=".")
+train_dataloader = dict(dataset=dict(reader=_reader))
+test_dataloader = dict(dataset=dict(reader=_reader))

@@ -1,24 +1,9 @@
 """50 classes of Tiny-ImageNet in wsolevaluation metadata; 64 x 64 photos shown at 128 x 128."""
 
+_base_ = ["./tinyimagenet200.py"]
+
 data_root = "tinyimagenet50"
-_set = dict(type="Images", reader=dict(type="WsolMetadata", box_convention="inclusive"))
-_squash = [dict(type="Resize", size=128)]
-train_dataloader = dict(
-    batch_size=32,
-    num_workers=2,
-    dataset=dict(
-        **_set,
-        split="train-weaksup",
-        pipeline=[
-            dict(type="RandomResizedCrop", size=128, area=(0.7, 1.0)),
-            dict(type="RandomFlip"),
-        ],
-    ),
-)
-val_dataloader = dict(
-    batch_size=50, num_workers=2, dataset=dict(**_set, split="train-fullsup", pipeline=_squash)
-)
-test_dataloader = dict(
-    batch_size=50, num_workers=2, dataset=dict(**_set, split="test", pipeline=_squash)
-)
-evaluation = dict(protocols=("tight", "wsolevaluation"))
+_reader = dict(_delete_=True, type="WsolMetadata", box_convention="inclusive")
+train_dataloader = dict(dataset=dict(reader=_reader))
+val_dataloader = dict(dataset=dict(reader=_reader))
+test_dataloader = dict(dataset=dict(reader=_reader))

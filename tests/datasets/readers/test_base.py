@@ -106,6 +106,13 @@ def test_shares_take_from_training_alone(tmp_path):
     assert reader.read(tmp_path, "train-fullsup").records.boxes is not None
 
 
+def test_a_part_of_its_own_is_whole_beside_shares(tmp_path):
+    # To score what was trained on, such as CorLoc on trainval.
+    reader = Numbered(fullsup_share=0.4, parts={"train-weaksup": "all", "test": "all"})
+    assert ids(reader, "test", tmp_path) == [f"all/{n}.png" for n in range(40)]
+    assert 0 < len(ids(reader, "train-fullsup", tmp_path)) < 40
+
+
 def test_two_shares(tmp_path):
     reader = Numbered(fullsup_share=0.3, test_share=0.3, parts={"train-weaksup": "all"})
     found = [ids(reader, split, tmp_path) for split in SPLITS]
@@ -158,6 +165,14 @@ def test_wrong_box_conventions():
     assert Convention(box_convention="inclusive").box_convention == "inclusive"
     with pytest.raises(ConfigError, match="did you mean 'inclusive'"):
         Convention(box_convention="inclusiv")
+
+
+def test_a_file_is_no_data_set(tmp_path):
+    (tmp_path / "set.zip").write_bytes(b"")
+    with pytest.raises(DataError, match="folder is a file"):
+        Numbered().home(tmp_path / "set.zip")
+    with pytest.raises(DataError, match="folder does not exist"):
+        Numbered().home(tmp_path / "sets")
 
 
 def test_the_folder_inside_the_archive_is_found(tmp_path):

@@ -55,6 +55,21 @@ def refusal(root, split="test") -> DataError:
     return caught.value
 
 
+def test_other_parts_are_refused(home):
+    with pytest.raises(DataError, match="no part 'val'") as caught:
+        CUB200(parts={"test": "val"}).read(home, "test")
+    assert caught.value.known == ("train", "test")
+
+
+def test_names_follow_the_numbers_of_the_classes(home):
+    path = home / "classes.txt"
+    path.write_bytes(b"2 002.Petrel\r\n1 001.Albatross\r\n")
+    assert CUB200().class_names(home) == ["001.Albatross", "002.Petrel"]
+    path.write_text("1 001.Albatross\n3 003.Auk\n")
+    error = refusal(home)
+    assert (error.what, error.at) == ("no line for '2'", str(path))
+
+
 def test_keeps_the_contract(cub_tree, home):
     check_reader(CUB200(), cub_tree)
     check_reader(CUB200(fullsup_share=0.5), home)

@@ -75,7 +75,9 @@ def test_an_image_without_mask_cannot_be_scored(home):
     (home / "val/01226z/00bb_m01226z_0123abcd.png").unlink()
     found = problems(home, "train-fullsup")
     assert found.keys() == {"val/01226z/00bb.jpg"}
-    assert "neither box nor mask" in found["val/01226z/00bb.jpg"].what
+    error = found["val/01226z/00bb.jpg"]
+    assert "neither box nor mask" in error.what
+    assert error.at == str(home / "val/01226z/00bb_m01226z_*.png")
 
 
 def test_masks_whose_image_is_missing(home):

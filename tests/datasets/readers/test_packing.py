@@ -229,6 +229,29 @@ def test_boxes_have_area_and_lie_inside(box, convention, right):
     assert len(errors) == (not right)
 
 
+@pytest.mark.parametrize(
+    ("box", "right"),
+    [
+        ((1, 1, 30, 20), True),
+        ((0, 1, 9, 9), False),
+        ((1, 0, 9, 9), False),
+        ((1, 1, 31, 20), False),
+        ((1, 1, 30, 21), False),
+    ],
+)
+def test_boxes_that_count_from_one(box, right):
+    reading = packed(
+        single("a", boxes=[box], size=(20, 30)), box_convention="inclusive", first_pixel=1
+    )
+    if right:
+        assert reading.records.boxes.boxes.tolist() == [[0, 0, 29, 19]]
+        assert reading.records.boxes.boxes.dtype == np.float32
+    else:
+        error = reading.problems[0].error
+        assert f"box {','.join(map(str, box))} lies outside the image of 30 x 20" in error.what
+        assert "counted from 1" in error.expected
+
+
 @pytest.mark.parametrize("box", [(0, 0, INF, 5), (0, 0, 5, INF), (-INF, 0, 5, 5)])
 def test_endless_boxes_lie_outside_of_any_image(box):
     for size in (None, (20, 30)):

@@ -217,10 +217,10 @@ def test_the_contract(voc_tree):
 
 
 DEFECTS = [
-    ("has no area", [VocObject("dog", (30, 10, 20, 40))]),
+    ("box 30,10,20,40 has no area", [VocObject("dog", (30, 10, 20, 40))]),
     ("has no area", [VocObject("dog", (5, 5, 9, 9)), VocObject("cat", (3, 9, 9, 7), True)]),
-    ("lies outside the image of 64 x 48", [VocObject("dog", (1, 1, 65, 48))]),
-    ("lies outside the image", [VocObject("dog", (0, 1, 9, 9))]),
+    ("box 1,1,65,48 lies outside the image of 64 x 48", [VocObject("dog", (1, 1, 65, 48))]),
+    ("box 0,1,9,9 lies outside the image", [VocObject("dog", (0, 1, 9, 9))]),
     ("unknown class 'dgo'", [VocObject("dgo", (1, 1, 9, 9))]),
 ]
 

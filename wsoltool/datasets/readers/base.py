@@ -127,11 +127,11 @@ class RecordReader(ABC):
         """The data set's own folder: ``root``, or one of :attr:`folders` below it.
 
         Raises:
-            DataError: ``root`` does not exist.
+            DataError: ``root`` is no folder.
         """
         if not root.is_dir():
             raise DataError(
-                "the data set's folder does not exist",
+                f"the data set's folder {'is a file' if root.is_file() else 'does not exist'}",
                 at=str(root),
                 expected=f"the folder of {type(self).__name__}, as data_root",
                 hint="a relative data_root lies under $WSOLTOOL_DATA, or under ./data",
@@ -152,7 +152,7 @@ class RecordReader(ABC):
         parts = self._parts()
         if split in parts:
             return parts[split]
-        if split in self._shares() and "train-weaksup" in parts:
+        if split in self._shares():
             return parts["train-weaksup"]
         share = {"train-fullsup": "fullsup_share", "test": "test_share"}.get(split)
         raise ConfigError(
@@ -171,7 +171,8 @@ class RecordReader(ABC):
             ConfigError: The data set has no such split.
         """
         part = self.part(split)
-        shares = self._shares() if part == self._parts().get("train-weaksup") else {}
+        # A split may show the training images as its own part: to score what was trained on.
+        shares = self._shares() if split in ("train-weaksup", *self._shares()) else {}
         keep = partial(belongs, split=split, shares=shares)
         return self.read_part(home, part, keep, with_truth=split != "train-weaksup")
 
@@ -189,9 +190,12 @@ class Reader(RecordReader):
 
     Attributes:
         mask_level: Grey level in [0, 255) above which a mask's pixels are the object's.
+        first_pixel: What the entries' boxes call an image's first pixel: 1 where the files do, so
+            that errors show the files' numbers. Records count from 0.
     """
 
     mask_level: ClassVar[int] = 0
+    first_pixel: ClassVar[int] = 0
 
     @abstractmethod
     def class_names(self, home: Path) -> Sequence[str]:
@@ -250,6 +254,7 @@ class Reader(RecordReader):
             tuple(self.class_names(home)),
             multi_label=self.multi_label,
             box_convention=self.box_convention,
+            first_pixel=self.first_pixel,
             mask_root=self.mask_root(home),
             mask_level=self.mask_level,
             with_truth=with_truth,

@@ -77,12 +77,12 @@ class CsvTable(Reader):
         return home / self.images
 
     def class_names(self, home: Path) -> Sequence[str]:
-        return self._names(self._rows(home))
+        return self.classes or _occurring(self._rows(home))
 
     def entries(self, home: Path, part: str) -> Iterator[Entry | Problem]:
         rows = self._rows(home)
         self._check_part(rows, part, home / self.table)
-        labels = {name: label for label, name in enumerate(self._names(rows))}
+        labels = {name: label for label, name in enumerate(self.classes or _occurring(rows))}
         groups: dict[str, list[Row]] = defaultdict(list)
         for row in rows:
             groups[row.image.replace("\\", "/")].append(row)
@@ -92,9 +92,6 @@ class CsvTable(Reader):
 
     def _rows(self, home: Path) -> list[Row]:
         return read_rows(home / self.table, self.columns, self.delimiter)
-
-    def _names(self, rows: Sequence[Row]) -> Sequence[str]:
-        return self.classes or _sorted({row.label for row in rows} - {""})
 
     def _check_part(self, rows: Sequence[Row], part: str, path: Path) -> None:
         """Raise unless the table has the part; warn of lines that are of no part at all."""
@@ -130,8 +127,9 @@ class CsvTable(Reader):
         )
 
 
-def _sorted(names: set[str]) -> list[str]:
-    """In the order of their values where all are whole numbers, else of their letters."""
+def _occurring(rows: Sequence[Row]) -> list[str]:
+    """All class names, by their values where all are whole numbers, else by their letters."""
+    names = {row.label for row in rows} - {""}
     try:
         return sorted(names, key=lambda name: (int(name), name))
     except ValueError:

@@ -11,7 +11,9 @@ from typing import ClassVar
 from wsoltool.datasets.readers.base import Download, Reader, attempt
 from wsoltool.datasets.readers.lines import Lines
 from wsoltool.datasets.records import Entry, Problem
+from wsoltool.errors import DataError, check_choice
 
+PARTS = ("train", "test")
 PUBLISHED = {"train": 5994, "test": 5794}
 SEGMENTATIONS = "segmentations"
 
@@ -44,11 +46,12 @@ class CUB200(Reader):
         return home / "images"
 
     def class_names(self, home: Path) -> Sequence[str]:
-        return [name for (name,) in Lines(home / "classes.txt", "name").values()]
+        names = Lines(home / "classes.txt", "name")
+        return [names.fields_of(str(label))[0] for label in range(1, len(names) + 1)]
 
     def entries(self, home: Path, part: str) -> Iterator[Entry | Problem]:
-        files = _Files(home)
-        wanted = int(part == "train")
+        check_choice(f"CUB-200-2011 has no part {part!r}", part, PARTS, error=DataError)
+        files, wanted = _Files(home), int(part == "train")
         for key, (image,) in files.images.items():
             if files.is_train.integer(key) == wanted:
                 yield attempt(image, partial(files.entry, key, image))

@@ -106,11 +106,13 @@ class XmlBoxes(FolderBoxes):
 
     def find(self, image: str) -> Annotation:
         path = self.folder / PurePosixPath(image).with_suffix(".xml")
-        size, objects = (annotation := read_voc_xml(path)).size, annotation.objects
+        annotation = read_voc_xml(path)
         things = []
-        for name, (x0, y0, x1, y1), difficult in ((o.name, o.box, o.difficult) for o in objects):
-            things.append(Thing(name, trimmed((x0 - 1, y0 - 1, x1, y1), size), difficult))
-        return Annotation(size, things, str(path))
+        for thing in annotation.objects:
+            x0, y0, x1, y1 = thing.box
+            box = trimmed((x0 - 1, y0 - 1, x1, y1), annotation.size)
+            things.append(Thing(thing.name, box, thing.difficult))
+        return Annotation(annotation.size, things, str(path))
 
 
 class JsonBoxes(FolderBoxes):

@@ -14,6 +14,7 @@ from typing import ClassVar
 from wsoltool.datasets.images import EXTENSIONS
 from wsoltool.datasets.readers.base import Reader, attempt
 from wsoltool.datasets.readers.folder_boxes import FolderBoxes, JsonBoxes, XmlBoxes
+from wsoltool.datasets.readers.surroundings import names_near
 from wsoltool.datasets.records import Entry, Problem
 from wsoltool.errors import DataError, did_you_mean
 
@@ -125,6 +126,7 @@ def class_folders(root: Path) -> list[str]:
             "the image folder does not exist",
             at=str(root),
             expected="a folder that holds one folder a class",
+            known=names_near(root),
         )
     names = sorted(p.name for p in root.iterdir() if p.is_dir() and p.name[0] != ".")
     if not names:

@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from wsoltool.datasets.images import EXTENSIONS
 from wsoltool.datasets.readers.lines import Lines
+from wsoltool.datasets.readers.surroundings import names_near
 from wsoltool.datasets.readers.voc_xml import VocAnnotation, read_voc_xml
 from wsoltool.datasets.records import Entry
 from wsoltool.errors import DataError
@@ -155,6 +156,7 @@ def listing(folder: Path) -> list[str]:
             f"the folder cannot be read: {error.strerror}",
             at=str(folder),
             expected="train/<wnid>/*.JPEG and val/*.JPEG, or ILSVRC/Data/CLS-LOC with these",
+            known=names_near(folder),
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from pathlib import Path
 
+from wsoltool.datasets.readers.surroundings import names_near
 from wsoltool.errors import DataError
 
 
@@ -100,5 +101,6 @@ def read_text(path: Path) -> str:
         raise DataError(
             f"the file cannot be read: {error.strerror}",
             at=str(path),
+            known=names_near(path),
             hint="is this the data set's folder, and is it complete?",
         ) from error

@@ -22,6 +22,7 @@ import numpy as np
 from wsoltool.datasets.metadata_files import read_metadata
 from wsoltool.datasets.readers.base import RecordReader
 from wsoltool.datasets.readers.class_names import distinct_names
+from wsoltool.datasets.readers.surroundings import names_near
 from wsoltool.datasets.records import Problem, Reading
 from wsoltool.datasets.splits import SPLITS
 from wsoltool.datasets.tables import Table
@@ -119,12 +120,11 @@ def _check_folders(images: Path, metadata: Path, masks: Path | None) -> None:
         wanted["mask folder"] = masks
     for what, path in wanted.items():
         if not path.is_dir():
-            present = sorted(p.name for p in path.parent.iterdir()) if path.parent.is_dir() else []
             raise DataError(
                 f"the {what} does not exist",
                 at=str(path),
                 expected="data_root with an image folder and a metadata folder for each split",
-                known=present[:20],
+                known=names_near(path),
             )
 
 

@@ -123,6 +123,7 @@ def _entry(folder: str, image: str, label: int, masks: _Masks) -> Entry:
         labels=(label,),
         masks=[f"{folder}/{file}" for file in masks.instances.get(stem, ())],
         ignored=f"{folder}/{ignored}" if ignored else "",
+        at=str(masks.folder / f"{stem}_m{masks.name}_*{MASK}"),
     )
 
 

@@ -28,6 +28,7 @@ def pack(
     *,
     multi_label: bool,
     box_convention: str,
+    first_pixel: int = 0,
     mask_root: Path,
     mask_level: int = 0,
     with_truth: bool,
@@ -39,6 +40,7 @@ def pack(
         classes: Class names; labels are their indices.
         multi_label: Labels are many, or none; otherwise exactly one an image.
         box_convention: ``exclusive`` or ``inclusive``.
+        first_pixel: What the entries' boxes call an image's first pixel; the records' say 0.
         mask_root: The folder that masks' paths start from.
         mask_level: Grey level above which a mask's pixels are the object's.
         with_truth: Keep boxes, masks and segments; every image then needs boxes or masks, unless
@@ -51,9 +53,9 @@ def pack(
         if isinstance(entry, Problem):
             problems.append(entry)
             continue
-        wrong = next(
-            _wrong(entry, seen, len(classes), multi_label, box_convention, with_truth), None
-        )
+        wrong = next(_wrong(entry, seen, len(classes), multi_label, with_truth), None)
+        if wrong is None and with_truth:
+            wrong = next(wrong_boxes(entry.boxes, entry.size, box_convention, first_pixel), None)
         seen.add(entry.image)
         if wrong is None:
             good.append(entry)
@@ -67,7 +69,7 @@ def pack(
         Names.of(entry.image for entry in good),
         _multi_hot(good, len(classes)) if multi_label else _single_labels(good),
         _sizes(good),
-        _boxes(good) if with_truth else None,
+        _boxes(good, first_pixel) if with_truth else None,
         _masks(good, mask_root, mask_level) if with_masks else None,
         _segments(good) if with_truth else None,
     )
@@ -75,14 +77,9 @@ def pack(
 
 
 def _wrong(
-    entry: Entry,
-    seen: set[str],
-    num_classes: int,
-    multi_label: bool,
-    box_convention: str,
-    with_truth: bool,
+    entry: Entry, seen: set[str], num_classes: int, multi_label: bool, with_truth: bool
 ) -> Iterator[DataError]:
-    """What is wrong with an entry, the gravest first."""
+    """What is wrong with an entry but for the places of its boxes, the gravest first."""
     if entry.image in seen:
         yield DataError("the image is listed twice", expected="every image once")
     if not multi_label and len(entry.labels) != 1:
@@ -103,7 +100,6 @@ def _wrong(
             yield DataError(f"{len(column)} {name} for {len(entry.boxes)} boxes")
     if multi_label and len(entry.boxes) and not len(entry.box_labels):
         yield DataError("boxes without classes in a multi-label data set", expected="box_labels")
-    yield from wrong_boxes(entry.boxes, entry.size, box_convention)
 
 
 def _wrong_labels(labels: Iterable[int], num_classes: int) -> Iterator[DataError]:
@@ -113,7 +109,10 @@ def _wrong_labels(labels: Iterable[int], num_classes: int) -> Iterator[DataError
 
 
 def wrong_boxes(
-    boxes: Sequence[Sequence[float]], size: tuple[int, int] | None, box_convention: str
+    boxes: Sequence[Sequence[float]],
+    size: tuple[int, int] | None,
+    box_convention: str,
+    first_pixel: int = 0,
 ) -> Iterator[DataError]:
     """What is wrong with the boxes of one image: no area, or outside of it.
 
@@ -121,15 +120,19 @@ def wrong_boxes(
         boxes: xyxy, pixels of the image.
         size: (height, width) of the image; None if unknown.
         box_convention: ``exclusive`` or ``inclusive``.
+        first_pixel: What the boxes call the image's first pixel.
     """
-    last = box_convention == "inclusive"
-    inside = "x0,y0,x1,y1 inside the image, with x0 < x1 and y0 < y1"
-    height, width = size or (inf, inf)
+    last = int(box_convention == "inclusive")
+    inside = "x0,y0,x1,y1 inside the image, with " + (
+        "x0 <= x1 and y0 <= y1" if last else "x0 < x1 and y0 < y1"
+    )
+    inside += f", counted from {first_pixel}" if first_pixel else ""
+    bottom, right = (first_pixel + side - last for side in size or (inf, inf))
     for x0, y0, x1, y1 in boxes:
         shown = f"box {x0:g},{y0:g},{x1:g},{y1:g}"
         if not (x1 + last > x0 and y1 + last > y0):  # NaN too
             yield DataError(f"{shown} has no area", expected=inside)
-        elif x0 < 0 or y0 < 0 or x1 + last > width or y1 + last > height or inf in (x1, y1):
+        elif min(x0, y0) < first_pixel or x1 > right or y1 > bottom or inf in (x1, y1):
             of = f" of {size[1]} x {size[0]} pixels (width x height)" if size else ""
             yield DataError(f"{shown} lies outside the image{of}", expected=inside)
 
@@ -159,7 +162,7 @@ def _sizes(entries: Sequence[Entry]) -> np.ndarray | None:
     return np.array(sizes, np.int64).reshape(-1, 2) if len(sizes) == len(entries) else None
 
 
-def _boxes(entries: Sequence[Entry]) -> BoxTable | None:
+def _boxes(entries: Sequence[Entry], first_pixel: int) -> BoxTable | None:
     """None where no entry has a box: masks tell, or there are no objects."""
     counts = np.array([len(entry.boxes) for entry in entries], np.int64)
     if not counts.any():
@@ -169,7 +172,7 @@ def _boxes(entries: Sequence[Entry]) -> BoxTable | None:
     difficult = [e.difficult or (False,) * len(e.boxes) for e in entries]
     return BoxTable(
         group_offsets(counts),
-        boxes,
+        boxes - np.float32(first_pixel),
         np.array([*chain(*labels)], np.int64) if any(e.box_labels for e in entries) else None,
         np.array([*chain(*difficult)], bool) if any(any(e.difficult) for e in entries) else None,
     )

@@ -10,6 +10,7 @@ from typing import ClassVar
 
 from wsoltool.datasets.readers.base import Download, Reader, attempt
 from wsoltool.datasets.readers.lines import read_text
+from wsoltool.datasets.readers.surroundings import names_near
 from wsoltool.datasets.readers.voc_xml import read_voc_xml
 from wsoltool.datasets.records import Entry, Problem
 from wsoltool.errors import ConfigError, DataError, check_choice, did_you_mean
@@ -84,6 +85,7 @@ class PascalVOC(Reader):
     }
     multi_label = True
     box_convention = "inclusive"
+    first_pixel: ClassVar[int] = 1
 
     years: Sequence[str | int] = ("2007",)
     segments: str = SEGMENTS
@@ -134,14 +136,15 @@ class PascalVOC(Reader):
 
     def _left_out(self, part: str, files: _Year) -> set[str]:
         """The images of a year that are not to be in a part."""
-        # Of a misspelled part nothing would be left out.
-        for name in (
-            n for key in self.without for year, n in self._lists(key) if year == files.year
-        ):
-            files.list_path(name)
-        others = self._lists(self.without[part]) if part in self.without else ()
-        names = (name for year, name in others if year == files.year)
-        return {image for name in names for image, _ in files.listed(name)}
+        for key in self.without:
+            for name in self._names(key, files.year):
+                files.list_path(name)  # Of a misspelled part nothing would be left out.
+        others = self._names(self.without[part], files.year) if part in self.without else ()
+        return {image for name in others for image, _ in files.listed(name)}
+
+    def _names(self, part: str, year: str) -> list[str]:
+        """The lists of a part that are of a year."""
+        return [name for of, name in self._lists(part) if of == year]
 
     def _lists(self, part: str) -> list[tuple[str, str]]:
         """The years that a part is of, each with its list."""
@@ -157,12 +160,11 @@ class _Year:
     def __init__(self, home: Path, year: str, segments: str, difficult_labels: bool) -> None:
         self.folder, self.year = home / f"VOC{year}", year
         if not (self.folder / LISTS).is_dir():
-            present = sorted(p.name for p in home.iterdir() if p.is_dir())
             raise DataError(
                 f"the folder of VOC{year} does not exist, or holds no {LISTS}",
                 at=str(self.folder),
                 expected=f"VOC{year} with {IMAGES}, {ANNOTATIONS} and {LISTS}",
-                known=present[:20],
+                known=names_near(self.folder),
                 hint="data_root is VOCdevkit, or the folder that the archives were unpacked in",
             )
         self.segments, self.difficult_labels = segments, difficult_labels
@@ -224,7 +226,7 @@ class _Year:
             image=image,
             labels=sorted({label for label, counts in zip(labels, counted, strict=True) if counts}),
             size=annotation.size,
-            boxes=[tuple(corner - 1 for corner in thing.box) for thing in objects],
+            boxes=[thing.box for thing in objects],
             box_labels=labels,
             difficult=[thing.difficult for thing in objects],
             segments=f"{self.folder.name}/{segments}" if segments else "",
