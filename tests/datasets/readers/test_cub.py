@@ -102,6 +102,12 @@ def test_masks_are_what_most_annotators_marked(segmented):
     assert Images("train-weaksup", segmented, CUB200()).records.masks is None
 
 
+def test_segmentations_may_lie_beside_the_data_set(segmented):
+    (segmented / "segmentations").rename(segmented.parent / "segmentations")
+    mask = Images("test", segmented.parent, CUB200())[1][1].truth.mask
+    np.testing.assert_array_equal(np.argwhere(mask)[[0, -1]], [[4, 6], [7, 9]])
+
+
 def test_a_segmentation_that_is_missing(segmented):
     (segmented / "segmentations/002.Petrel/p_1.png").unlink()
     dataset = Images("test", segmented, CUB200())

@@ -23,8 +23,9 @@ class CUB200(Reader):
     """200 bird species, one bird and one box an image.
 
     Reads ``images.txt``, ``image_class_labels.txt``, ``train_test_split.txt``, ``classes.txt`` and
-    ``bounding_boxes.txt``. Where ``segmentations/`` (an archive of its own) lies beside
-    ``images/``, its masks are read too: pixels that more than half of the annotators marked.
+    ``bounding_boxes.txt``. Where ``segmentations/`` (an archive of its own) lies beside ``images/``
+    or beside the data set's folder, its masks are read too: pixels that more than half of the
+    annotators marked.
 
     Image ids are the paths of ``images.txt``, and boxes reach to x + width and y + height, both as
     in wsolevaluation's metadata.
@@ -45,13 +46,17 @@ class CUB200(Reader):
     def image_root(self, home: Path) -> Path:
         return home / "images"
 
+    def mask_root(self, home: Path) -> Path:
+        return home if (home / SEGMENTATIONS).is_dir() else home.parent
+
     def class_names(self, home: Path) -> Sequence[str]:
         names = Lines(home / "classes.txt", "name")
         return [names.fields_of(str(label))[0] for label in range(1, len(names) + 1)]
 
     def entries(self, home: Path, part: str) -> Iterator[Entry | Problem]:
         check_choice(f"CUB-200-2011 has no part {part!r}", part, PARTS, error=DataError)
-        files, wanted = _Files(home), int(part == "train")
+        has_masks = (self.mask_root(home) / SEGMENTATIONS).is_dir()
+        files, wanted = _Files(home, has_masks), int(part == "train")
         for key, (image,) in files.images.items():
             if files.is_train.integer(key) == wanted:
                 yield attempt(image, partial(files.entry, key, image))
@@ -60,12 +65,12 @@ class CUB200(Reader):
 class _Files:
     """The text files of the data set, joined by their first word, the image's number."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, has_masks: bool) -> None:
         self.images = Lines(home / "images.txt", "path")
         self.is_train = Lines(home / "train_test_split.txt", "is_train")
         self.labels = Lines(home / "image_class_labels.txt", "class")
         self.boxes = Lines(home / "bounding_boxes.txt", "x", "y", "width", "height")
-        self.has_masks = (home / SEGMENTATIONS).is_dir()
+        self.has_masks = has_masks
 
     def entry(self, key: str, image: str) -> Entry:
         x, y, width, height = self.boxes.numbers(key)
