@@ -387,3 +387,38 @@ def test_no_torch_is_imported(birds, tmp_path):
     )
     assert (run.returncode, run.stderr) == (0, "")
     assert (tmp_path / "p/index.json").is_file()
+
+
+def test_a_config_names_the_reader(birds, prepare, repository, tmp_path):
+    base = repository / "configs/_base_/datasets/cub_native.py"
+    own = tmp_path / "own.py"
+    reader = 'dict(type="CUB200", fullsup_share=0.5)'
+    own.write_text(f'test_dataloader = dict(dataset=dict(type="Images", reader={reader}))')
+    for config, options in ((base, ["--option", "fullsup_share=0.5"]), (own, [])):
+        run = prepare(config, birds.root, *options, folder=config.stem)
+        assert run.code == 0, run.err
+        index = open_index(run.folder)
+        assert (index.reader, dict(index.options)) == ("CUB200", {"fullsup_share": 0.5})
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ('test_dataloader = dict(dataset=dict(type="Creatures"))', "no"),
+        (
+            "".join(
+                f'{name}_dataloader = dict(dataset=dict(reader=dict(type="{reader}")))\n'
+                for name, reader in {"train": "CUB200", "test": "PascalVOC"}.items()
+            ),
+            "2",
+        ),
+    ],
+)
+def test_a_config_must_name_one_reader(birds, prepare, tmp_path, text, count):
+    config = tmp_path / "config.py"
+    config.write_text(text)
+    run = prepare(config, birds.root)
+    assert run.code == 1
+    assert f"the config's data sets have {count} readers" in run.err
+    assert str(config) in run.err
+    assert not run.folder.exists()

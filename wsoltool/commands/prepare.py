@@ -41,10 +41,12 @@ def _request(arguments: argparse.Namespace) -> Request:
     from wsoltool.engine.map_evaluation import default_workers
     from wsoltool.preparation.preparation import Request
 
-    options = reader_options(arguments.option)
+    name, options = arguments.reader, reader_options(arguments.option)
+    if name.endswith(".py"):
+        name, options = _named_by(name, options)
     return Request(
-        reader=_reader(arguments.reader, options),
-        name=arguments.reader,
+        reader=_reader(name, options),
+        name=name,
         options=options,
         root=arguments.source,
         folder=arguments.folder,
@@ -54,6 +56,34 @@ def _request(arguments: argparse.Namespace) -> Request:
         near_bits=arguments.near_duplicates,
         workers=arguments.workers or default_workers(),
     )
+
+
+def _named_by(config: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Name and options of the one reader that a config's data sets have.
+
+    Args:
+        config: Its file, or the name of a bundled one.
+        options: What was asked for beside, which goes first.
+
+    Raises:
+        ConfigError: The data sets have no reader, or not all the same.
+    """
+    from wsoltool.config import load_config, plain
+    from wsoltool.errors import ConfigError
+
+    loaded = load_config(config)
+    loaders = [plain(loaded[key]) for key in loaded if key.endswith("_dataloader")]
+    readers = [loader.get("dataset", {}).get("reader") for loader in loaders]
+    distinct = {json.dumps(reader, sort_keys=True): reader for reader in readers if reader}
+    if len(distinct) != 1:
+        raise ConfigError(
+            f"the config's data sets have {len(distinct) or 'no'} readers",
+            at=str(loaded.filename),
+            expected="one, with the same options in all dataloaders",
+            hint="name the reader itself, as in `wsoltool prepare CUB200 SRC DST`",
+        )
+    reader = distinct.popitem()[1]
+    return reader.pop("type"), {**reader, **options}
 
 
 def _reader(name: str, options: dict[str, Any]) -> RecordReader:

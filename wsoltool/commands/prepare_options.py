@@ -12,7 +12,8 @@ examples:
     wsoltool prepare CUB200 downloads/cub prepared/cub --download
   go on without bad files, which every result table then tells:
     wsoltool prepare ImageFolders photos prepared/photos --quarantine
-  train on it, in a config with this reader and these options: data_root="prepared/cub"
+  with reader and options of a config, which then trains on it by data_root="prepared/cub" alone:
+    wsoltool prepare configs/_base_/datasets/cub_native.py CUB_200_2011 prepared/cub
 
 DST gets the index, problems.csv (split, image, kind, reason, remedy) and notes.csv. Stopped, by
 whatever, it goes on where it was. Exit code 1, and no index, when anything is wrong; --quarantine
@@ -24,7 +25,9 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     """Add every argument and the examples."""
     parser.epilog = EXAMPLES
     parser.add_argument(
-        "reader", metavar="READER", help="how the data set lies on disk, such as CUB200"
+        "reader",
+        metavar="READER",
+        help="how the data set lies on disk, such as CUB200, or a config that says it",
     )
     parser.add_argument("source", type=Path, metavar="SRC", help="the data set's folder")
     parser.add_argument("folder", type=Path, metavar="DST", help="folder of the index")
