@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -42,6 +44,25 @@ def repository() -> Path:
 @pytest.fixture(scope="session")
 def readme(repository) -> str:
     return (repository / "README.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture(scope="session")
+def run_python():
+    """Run Python in a folder, with further environment variables; what it printed."""
+
+    def run(*command, cwd, **variables) -> str:
+        done = subprocess.run(
+            [sys.executable, *map(str, command)],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=cwd,
+            env={**os.environ, **variables},
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    return run
 
 
 @pytest.fixture(scope="session")

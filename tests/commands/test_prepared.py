@@ -171,6 +171,17 @@ def test_the_report_of_the_data_tells_it(wsoltool, run, tmp_path):
     assert {split: entry["quarantined"] for split, entry in data.items()} == LEFT_OUT
 
 
+def test_damage_of_the_index_is_told_before_training(wsoltool, run, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    path = next((tmp_path / "run/index/test").glob("labels-*.npy"))
+    path.write_bytes(path.read_bytes()[:-1] + b"\x01")
+    options = ["--cfg-options", f"data_root={tmp_path / 'run/index'}"]
+    outcome = wsoltool("data", run / "config.py", "--images", 1, *options)
+    assert outcome.code == 1
+    assert "does not hold what was written" in outcome.err
+    assert str(path) in outcome.err
+
+
 def test_the_embedded_set_has_an_identity_and_nothing_to_tell(
     wsoltool, trained, tiny_options, tmp_path
 ):

@@ -279,3 +279,15 @@ def test_a_broken_image_points_to_the_command_that_finds_all(tmp_path, root, ind
         with pytest.raises(ImageError) as caught:
             dataset[0]
         assert ("`wsoltool prepare` finds all such files" in caught.value.hint) == told
+
+
+def test_damage_of_the_index_is_found_by_verify(root, index, reader):
+    Images("test", root, reader).verify()
+    dataset = Images("test", index)
+    dataset.verify()
+    path = next((index / "test").glob("labels-*.npy"))
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    with pytest.raises(DataError, match="does not hold what was written") as caught:
+        dataset.verify()
+    assert caught.value.at == str(path)
+    Images("train-weaksup", index).verify()

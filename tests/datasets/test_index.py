@@ -102,7 +102,8 @@ def test_everything_comes_back(tmp_path):
     assert (facts.images, facts.boxes, facts.quarantined) == (3, 3, 2)
     assert facts.ids_sha256 == ids_sha256(list(records.ids))
     assert index.splits["train-weaksup"].boxes is None
-    index.verify()
+    for split in index.splits:
+        index.verify(split)
 
 
 @settings(max_examples=25, deadline=None)
@@ -210,7 +211,7 @@ def test_a_killed_write_leaves_the_old_index(tmp_path, monkeypatch, killed_at):
         with pytest.raises(KeyboardInterrupt):
             write(tmp_path, {"test": new})
         assert_same(open_index(tmp_path).records("test"), old)
-        open_index(tmp_path).verify()
+        open_index(tmp_path).verify("test")
     monkeypatch.undo()
     write(tmp_path, {"test": new})
     assert_same(open_index(tmp_path).records("test"), new)
@@ -273,7 +274,7 @@ def test_a_flipped_bit_is_found_by_verify(tmp_path):
     path.write_bytes(content)
     open_index(tmp_path).records("test")
     with pytest.raises(DataError, match="does not hold what was written") as caught:
-        open_index(tmp_path).verify()
+        open_index(tmp_path).verify("test")
     assert caught.value.at == str(path)
 
 
@@ -281,7 +282,7 @@ def test_a_damaged_column_is_written_anew(tmp_path):
     write(tmp_path, {"test": plain_records("a", "b")})
     next((tmp_path / "test").glob("labels-*.npy")).write_bytes(b"")
     write(tmp_path, {"test": plain_records("a", "b")})
-    open_index(tmp_path).verify()
+    open_index(tmp_path).verify("test")
 
 
 @pytest.mark.parametrize(

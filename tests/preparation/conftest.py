@@ -252,3 +252,16 @@ def web_site():
     """A running web server; see :class:`Site`."""
     with serving(Site()) as site:
         yield site
+
+
+@pytest.fixture
+def snapshot() -> Callable[[Path], dict]:
+    """Names, contents and times of all that lies below a folder: whether anything was touched."""
+
+    def look(root):
+        return {
+            path: (path.lstat().st_mtime_ns, path.is_file() and path.read_bytes())
+            for path in root.rglob("*")
+        }
+
+    return look

@@ -1,27 +1,11 @@
 """A new plugin works as it is written: its tests pass, its config trains, ruff is content."""
 
-import os
-import subprocess
-import sys
 from importlib.util import find_spec
 
 import pytest
 
 from wsoltool.errors import ConfigError, WorkDirError
 from wsoltool.scaffold import FILES, LONGEST, create_plugin
-
-
-def process(*command, cwd, **variables):
-    run = subprocess.run(
-        [sys.executable, *map(str, command)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, **variables},
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
 
 
 def install(folder, name):
@@ -55,51 +39,51 @@ def test_the_files_are_listed_and_filled(tmp_path):
     assert 'name = "my-cam"' in (tmp_path / "new/pyproject.toml").read_text()
 
 
-def test_its_own_tests_pass_before_it_is_installed(plugin):
-    out = process("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", cwd=plugin[0])
+def test_its_own_tests_pass_before_it_is_installed(plugin, run_python):
+    out = run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "error", cwd=plugin[0])
     assert "5 passed" in out
 
 
-def test_its_tests_can_fail(tmp_path):
+def test_its_tests_can_fail(tmp_path, run_python):
     create_plugin("my_cam", tmp_path)
     method = tmp_path / "src" / "my_cam" / "my_cam.py"
     method.write_text(method.read_text().replace("flat / temperature", "flat"))
     method.write_text(method.read_text().replace(".sum(dim=2)", ".amax(dim=2)"))
     with pytest.raises(AssertionError, match=r"2 failed|1 failed"):
-        process("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
+        run_python("-m", "pytest", "-q", "-p", "no:cacheprovider", cwd=tmp_path)
 
 
-def test_it_is_listed_and_checked(plugin, tmp_path):
+def test_it_is_listed_and_checked(plugin, tmp_path, run_python):
     folder, path = plugin
     here = {"cwd": tmp_path, "PYTHONPATH": path}
-    assert "my_cam   MyCam: one line" in process("-m", "wsoltool", "plugins", **here)
+    assert "my_cam   MyCam: one line" in run_python("-m", "wsoltool", "plugins", **here)
     config = folder / "configs" / "my_cam_small_creatures.py"
-    assert "no problems" in process("-m", "wsoltool", "check", config, **here)
+    assert "no problems" in run_python("-m", "wsoltool", "check", config, **here)
 
 
-def test_it_is_found_beside_a_folder_of_its_own_name(plugin):
+def test_it_is_found_beside_a_folder_of_its_own_name(plugin, run_python):
     folder, path = plugin
     command = ("-m", "wsoltool", "plugins", "my_cam")
-    shown = process(*command, cwd=folder.parent, PYTHONPATH=path)
+    shown = run_python(*command, cwd=folder.parent, PYTHONPATH=path)
     assert "CAM head: my_cam.MyCamHead(channels: Mapping[str, int], num_classes: int" in shown
     assert "[my_cam of package my-cam]" in shown
 
 
-def test_its_config_trains(plugin, tmp_path, tiny_options):
+def test_its_config_trains(plugin, tmp_path, tiny_options, run_python):
     folder, path = plugin
     config = folder / "configs" / "my_cam_small_creatures.py"
     command = ("-m", "wsoltool", "train", config, "--work-dir", "run", *tiny_options)
-    out = process(*command, "train_cfg.max_epochs=1", cwd=tmp_path, PYTHONPATH=path)
+    out = run_python(*command, "train_cfg.max_epochs=1", cwd=tmp_path, PYTHONPATH=path)
     assert "checkpoint: run/last.pth" in out
 
 
 @pytest.mark.skipif(find_spec("ruff") is None, reason="ruff is not installed as a module")
 @pytest.mark.parametrize("name", ["my_cam", "a", "zoom_cam", "n" * LONGEST, "x_" * 12 + "y"])
-def test_ruff_is_content(repository, tmp_path, name):
+def test_ruff_is_content(repository, tmp_path, name, run_python):
     create_plugin(name, tmp_path)
     settings = ("--no-cache", "--config", repository / "pyproject.toml", ".")
-    process("-m", "ruff", "check", *settings, cwd=tmp_path)
-    process("-m", "ruff", "format", "--check", *settings, cwd=tmp_path)
+    run_python("-m", "ruff", "check", *settings, cwd=tmp_path)
+    run_python("-m", "ruff", "format", "--check", *settings, cwd=tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,13 @@ class LocalizationDataset(Dataset):
         """Which images these are, for results and checkpoints."""
         return Provenance.of(self.image_ids)
 
+    def verify(self) -> None:
+        """Read again what was trusted when the data set was opened; by default that is nothing.
+
+        Raises:
+            DataError: A file is damaged.
+        """
+
     def __len__(self) -> int:
         return len(self.image_ids)
 

@@ -75,6 +75,11 @@ class Images(ImageFiles):
             return Provenance.of_index(self.index, self.split)
         return replace(Provenance.of(self.image_ids), shares=self._shares)
 
+    def verify(self) -> None:
+        """Compare the split's files of the index with what was written, byte by byte."""
+        if self.index is not None:
+            self.index.verify(self.split)
+
     def _indexed(self, index: Index, split: str, image_root: Path) -> dict[str, Any]:
         """What :class:`ImageFiles` is to be made of."""
         return {

@@ -100,15 +100,14 @@ class Index:
         text = reasons.check(self.folder, whole=True).read_text("utf-8")
         return tuple(Quarantined(**entry) for entry in json.loads(text))
 
-    def verify(self) -> None:
-        """Read all files and compare them with what was written.
+    def verify(self, split: str) -> None:
+        """Read all files of a split and compare them with what was written.
 
         Raises:
-            DataError: A file is missing or damaged.
+            DataError: The index has no such split, or a file is missing or damaged.
         """
-        for facts in self.splits.values():
-            for file in facts.files():
-                file.check(self.folder, whole=True)
+        for file in self.facts(split).files():
+            file.check(self.folder, whole=True)
 
 
 def write_index(

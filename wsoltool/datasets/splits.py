@@ -34,10 +34,8 @@ def belongs(image_id: str, split: str, shares: Mapping[str, float]) -> bool:
         image_id: Its id.
         split: ``train-weaksup``, ``train-fullsup`` or ``test``.
         shares: Split -> the share of the images that it takes from train-weaksup, which keeps the
-            rest; empty where all belong to the split.
+            rest.
     """
-    if not shares:
-        return True
     place = fraction(image_id)
     for taker, share in shares.items():
         if place < share:

@@ -71,6 +71,7 @@ def report_data(config: Config, folder: Path, images: int = 24, seed: int = 0) -
     for loader in loaders:
         try:
             dataset = build_dataset(config, loader)
+            dataset.verify()
             _add_split(report, config, loader, dataset, folder, images, seed)
             datasets[loader] = dataset
             report.data[dataset.split] = dataset.provenance.plain()

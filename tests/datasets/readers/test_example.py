@@ -1,9 +1,6 @@
 """The manual's reader in one file, installed as a plugin: read, looked through and prepared."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
@@ -59,19 +56,6 @@ def installed(example, tmp_path):
     return {"PYTHONPATH": str(site)}
 
 
-def wsoltool(*arguments, cwd, variables):
-    run = subprocess.run(
-        [sys.executable, "-m", "wsoltool", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=cwd,
-        env={**os.environ, **variables},
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return run.stdout
-
-
 def test_it_keeps_the_readers_contract(example, birds, monkeypatch):
     monkeypatch.syspath_prepend(str(example.parent))
     import my_birds
@@ -96,20 +80,22 @@ def test_a_wrong_line_is_a_problem_of_its_photo_alone(example, birds, monkeypatc
     assert str(reading.problems[0].error.at) == f"{path}:3"
 
 
-def test_it_is_listed_and_looked_through(birds, installed, tmp_path):
-    here = {"cwd": tmp_path, "variables": installed}
-    assert "my_birds.MyBirds" in wsoltool("plugins", "my_birds", **here)
+def test_it_is_listed_and_looked_through(birds, installed, tmp_path, run_python):
+    here = {"cwd": tmp_path, **installed}
+    assert "my_birds.MyBirds" in run_python("-m", "wsoltool", "plugins", "my_birds", **here)
     (tmp_path / "birds.py").write_text(CONFIG.format(root=str(birds)))
-    wsoltool("data", "birds.py", "--json", "data.json", "--out", "sheets", **here)
+    run_python(
+        "-m", "wsoltool", "data", "birds.py", "--json", "data.json", "--out", "sheets", **here
+    )
     train, fullsup, test = json.loads((tmp_path / "data.json").read_text())["splits"]
     assert train["images"] + fullsup["images"] == 12
     assert fullsup["boxes"]["count"] == fullsup["images"] > 0
     assert test["classes"]["images"] == {"Amsel": 2, "house sparrow": 2}
 
 
-def test_it_can_be_prepared(birds, installed, tmp_path):
-    here = {"cwd": tmp_path, "variables": installed}
-    shown = wsoltool("prepare", "my_birds.MyBirds", birds, "prepared", **here)
+def test_it_can_be_prepared(birds, installed, tmp_path, run_python):
+    here = {"cwd": tmp_path, **installed}
+    shown = run_python("-m", "wsoltool", "prepare", "my_birds.MyBirds", birds, "prepared", **here)
     assert 'data_root="' in shown
     assert any((tmp_path / "prepared").iterdir())
 

@@ -19,6 +19,9 @@ from wsoltool.datasets.records import Entry, Problem, Reading, check_box_convent
 from wsoltool.datasets.splits import SPLITS, belongs, check_share
 from wsoltool.errors import ConfigError, DataError, WsolError, check_choice
 
+#: Whether an image of some id is asked for.
+Keep = Callable[[str], bool]
+
 
 @dataclass(frozen=True, slots=True)
 class Download:
@@ -96,15 +99,13 @@ class RecordReader(ABC):
                 )
 
     @abstractmethod
-    def read_part(
-        self, home: Path, part: str, keep: Callable[[str], bool], with_truth: bool
-    ) -> Reading:
+    def read_part(self, home: Path, part: str, keep: Keep | None, with_truth: bool) -> Reading:
         """What the files say of a part.
 
         Args:
             home: The folder that :meth:`home` found.
             part: A value of ``parts``.
-            keep: Whether an image of this id is asked for.
+            keep: Whether an image of this id is asked for; None: all are.
             with_truth: Read boxes, masks and segments too; otherwise the records hold none.
 
         Raises:
@@ -173,7 +174,8 @@ class RecordReader(ABC):
         part = self.part(split)
         # A split may show the training images as its own part: to score what was trained on.
         shares = self._shares() if split in ("train-weaksup", *self._shares()) else {}
-        keep = partial(belongs, split=split, shares=shares)
+        # Without shares no id is looked at: a million of them take half a second.
+        keep = partial(belongs, split=split, shares=shares) if shares else None
         return self.read_part(home, part, keep, with_truth=split != "train-weaksup")
 
     def _parts(self) -> Mapping[str, str]:
@@ -241,11 +243,9 @@ class Reader(RecordReader):
         """
         return entries
 
-    def read_part(
-        self, home: Path, part: str, keep: Callable[[str], bool], with_truth: bool
-    ) -> Reading:
+    def read_part(self, home: Path, part: str, keep: Keep | None, with_truth: bool) -> Reading:
         entries: Iterable[Entry | Problem] = (
-            entry for entry in self.entries(home, part) if keep(entry.image)
+            entry for entry in self.entries(home, part) if keep is None or keep(entry.image)
         )
         if with_truth:
             entries = self.annotated(home, part, entries)

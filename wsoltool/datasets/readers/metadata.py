@@ -12,7 +12,7 @@ the image root:
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +20,7 @@ from typing import ClassVar
 import numpy as np
 
 from wsoltool.datasets.metadata_files import read_metadata
-from wsoltool.datasets.readers.base import RecordReader
+from wsoltool.datasets.readers.base import Keep, RecordReader
 from wsoltool.datasets.readers.class_names import distinct_names
 from wsoltool.datasets.readers.surroundings import names_near
 from wsoltool.datasets.records import Problem, Reading
@@ -66,9 +66,7 @@ class WsolMetadata(RecordReader):
     def image_root(self, home: Path) -> Path:
         return home / self.images
 
-    def read_part(
-        self, home: Path, part: str, keep: Callable[[str], bool], with_truth: bool
-    ) -> Reading:
+    def read_part(self, home: Path, part: str, keep: Keep | None, with_truth: bool) -> Reading:
         folder = home / self.metadata / part
         mask_root = None if self.masks is None or not with_truth else home / self.masks
         _check_folders(self.image_root(home), folder, mask_root)
@@ -84,12 +82,11 @@ class WsolMetadata(RecordReader):
         )
         if names is None:
             names = tuple(map(str, range(int(records.labels.max(initial=-1)) + 1)))
-        kept = np.fromiter(map(keep, records.ids), bool, len(records))
-        return Reading(
-            names,
-            records if kept.all() else records.select(np.flatnonzero(kept)),
-            tuple(problem for problem in problems if keep(problem.image)),
-        )
+        if keep is not None:
+            kept = np.fromiter(map(keep, records.ids), bool, len(records))
+            records = records.select(np.flatnonzero(kept))
+            problems = [problem for problem in problems if keep(problem.image)]
+        return Reading(names, records, tuple(problems))
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
