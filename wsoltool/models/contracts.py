@@ -117,6 +117,13 @@ class CAMHead(nn.Module):
         A class-agnostic head answers every asked class with the same map (``expand``).
         """
 
+    def part_maps(self, features: Mapping[str, Tensor]) -> Tensor | None:
+        """Maps of P object parts ``(B, P, h, w)`` in [0, 1], for pictures alone; None by default.
+
+        The gallery draws each part in its own colour.
+        """
+        return None
+
     def scores(self, features: Mapping[str, Tensor]) -> Tensor:
         """``(B, K)`` probabilities for ranking classes; softmax of the logits by default."""
         return self.logits(features).softmax(dim=1)
