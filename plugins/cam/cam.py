@@ -10,11 +10,10 @@ from collections.abc import Mapping
 
 from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError, check_choice
+from wsoltool.errors import ConfigError
 from wsoltool.functional.cams import class_activation_map, select_class_maps
 from wsoltool.models import contracts
-from wsoltool.models.losses import CrossEntropy
-from wsoltool.structures import Samples
+from wsoltool.models.heads import SingleTapHead
 
 
 class GlobalAveragePool(nn.Module):
@@ -24,37 +23,7 @@ class GlobalAveragePool(nn.Module):
         return features.mean(dim=(2, 3))
 
 
-class _SingleTapHead(contracts.CAMHead):
-    """One feature read, one loss, probabilities as that loss trains them."""
-
-    def __init__(
-        self,
-        channels: Mapping[str, int],
-        num_classes: int,
-        tap: str,
-        loss: contracts.Loss | None,
-    ) -> None:
-        super().__init__()
-        if isinstance(num_classes, bool) or not isinstance(num_classes, int) or num_classes < 1:
-            raise ConfigError(f"num_classes={num_classes!r}", expected="an integer of 1 or more")
-        check_choice(f"the backbone has no feature {tap!r} to tap", tap, channels)
-        if loss is not None and not isinstance(loss, contracts.Loss):
-            raise ConfigError(
-                f"loss={loss!r}", expected="a loss, for example dict(type='CrossEntropy')"
-            )
-        self.num_classes = num_classes
-        self.taps = (tap,)
-        self.criterion = CrossEntropy() if loss is None else loss
-
-    def loss(self, features: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
-        return {"loss_cls": self.criterion(self.logits(features), samples)}
-
-    def scores(self, features: Mapping[str, Tensor]) -> Tensor:
-        """``(B, K)``: softmax with cross entropy, sigmoid with binary cross entropy."""
-        return self.criterion.probabilities(self.logits(features))
-
-
-class CAMHead(_SingleTapHead):
+class CAMHead(SingleTapHead):
     r"""Pool the features, classify linearly, map by the classifier's rows.
 
     With :math:`F_k` the pooled channel k, section 2:
@@ -107,7 +76,7 @@ class CAMHead(_SingleTapHead):
         return {"cam": class_activation_map(tapped, self.classifier.weight, class_ids)}
 
 
-class ConvHead(_SingleTapHead):
+class ConvHead(SingleTapHead):
     r"""Classify every position by a 1x1 convolution; its output is the map, its mean the logit.
 
     Equal to :class:`CAMHead` by linearity (section 2: the sums over k and over x, y swap places):

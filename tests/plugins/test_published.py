@@ -16,7 +16,7 @@ FILES = sorted(Path(wsoltool_plugins.__path__[0]).glob("*/published.csv"))
 COLUMNS = ["table", "method", "backbone", "dataset", "metric", "value", "note"]
 CLS, KNOWN, LOC = "Top-1 Cls", "GT-known Loc", "Top-1 Loc"
 #: Figures are printed with two digits, and rounded.
-ROUNDING = 0.02
+ROUNDING = 0.015
 #: What the note of a figure says that cannot be, beside others of its method.
 FLAG = "impossible"
 

@@ -1,7 +1,8 @@
 """Fusions: which views of an image are run, and how their maps become one in [0, 1].
 
 In this order: every branch's map of every view is resized to the wanted size (and min-max
-normalised, where asked), branches are made one, then views, and the result is min-max normalised.
+normalised, where asked), branches are made one, then views, and the result is min-max normalised
+(unless the maps are probabilities, which ``normalize="none"`` keeps).
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from math import isfinite
 import torch
 from torch import Tensor
 
-from wsoltool.errors import ConfigError, ShapeError, check_choice
+from wsoltool.errors import ConfigError, EvaluationError, ShapeError, check_choice
 from wsoltool.functional.maps import check_interpolation, minmax_normalize, resize_maps
 from wsoltool.models.contracts import Fusion
 from wsoltool.structures import Size, View, ViewMaps
 
 REDUCTIONS = ("sum", "mean", "max")
+NORMALIZATIONS = ("minmax", "none")
 
 
 class MapFusion(Fusion):
@@ -30,6 +32,11 @@ class MapFusion(Fusion):
         interpolation: ``bilinear`` or ``bicubic``, for enlarging raw maps.
         reduce: ``sum``, ``mean`` or ``max`` over views. Sum and mean differ in nothing but the
             raw map's range, which min-max removes.
+        normalize: ``minmax``, or ``none`` for heads whose raw maps are probabilities, so that a
+            fixed threshold keeps its meaning (FAM's foreground at 0.5). Not with ``sum``.
+
+    Raises:
+        ConfigError: An unknown choice, or a sum of probabilities.
     """
 
     def __init__(
@@ -38,31 +45,43 @@ class MapFusion(Fusion):
         normalize_branches: bool = False,
         interpolation: str = "bilinear",
         reduce: str = "mean",
+        normalize: str = "minmax",
     ) -> None:
         check_interpolation(interpolation)
+        check_choice(f"normalize={normalize!r}", normalize, NORMALIZATIONS)
         check_choice(f"reduce={reduce!r}", reduce, REDUCTIONS)
         if not isinstance(branches, str):
             raise ConfigError(f"branches={branches!r}", expected="'mean', 'max' or a branch's name")
         self.branches = branches
         self.normalize_branches = normalize_branches
+        if normalize == "none" and reduce == "sum":
+            raise ConfigError(
+                "normalize='none' with reduce='sum': a sum of maps leaves [0, 1]",
+                expected="reduce='mean' or 'max', or normalize='minmax'",
+            )
         self.interpolation = interpolation
         self.reduce = reduce
+        self.normalize = normalize
 
     def fuse(self, maps: Sequence[ViewMaps], size: Size) -> Tensor:
         """Maps of one image to ``(n, H, W)`` float32 in [0, 1] at ``size``.
 
-        Views and branches may differ in ``h`` and ``w``. A constant result becomes zeros.
+        Views and branches may differ in ``h`` and ``w``. Min-max makes a constant result zeros.
 
         Raises:
             ShapeError: There is no view or no branch, or their numbers of maps differ.
             ConfigError: The branch asked for does not exist.
-            EvaluationError: A map holds NaN or infinity.
+            EvaluationError: A map holds NaN or infinity, or leaves [0, 1] and is not normalised.
         """
         _check_counts(maps)
-        return minmax_normalize(_reduce((self._fuse_view(m, size) for m in maps), self.reduce))
+        fused = _reduce((self._fuse_view(m, size) for m in maps), self.reduce)
+        # Bicubic resizing leaves the range of its input by a little.
+        return minmax_normalize(fused) if self.normalize == "minmax" else fused.clamp(0, 1)
 
     def _fuse_view(self, view_maps: ViewMaps, size: Size) -> Tensor:
         branches, how = self._choose(view_maps.branches)
+        if self.normalize == "none" and not self.normalize_branches:
+            _check_probabilities(branches)
         resized: Iterable[Tensor]
         resized = (resize_maps(b.float(), size, self.interpolation) for b in branches)
         if self.normalize_branches:
@@ -85,6 +104,7 @@ class SingleView(MapFusion):
         branches: See :class:`MapFusion`.
         normalize_branches: See :class:`MapFusion`.
         interpolation: See :class:`MapFusion`.
+        normalize: See :class:`MapFusion`.
     """
 
     def __init__(
@@ -92,8 +112,9 @@ class SingleView(MapFusion):
         branches: str = "mean",
         normalize_branches: bool = False,
         interpolation: str = "bilinear",
+        normalize: str = "minmax",
     ) -> None:
-        super().__init__(branches, normalize_branches, interpolation)
+        super().__init__(branches, normalize_branches, interpolation, normalize=normalize)
 
     def views(self) -> tuple[View, ...]:
         return (View(),)
@@ -118,6 +139,7 @@ class MultiScale(MapFusion):
         branches: See :class:`MapFusion`.
         normalize_branches: See :class:`MapFusion`.
         interpolation: See :class:`MapFusion`.
+        normalize: See :class:`MapFusion`.
     """
 
     def __init__(
@@ -131,8 +153,9 @@ class MultiScale(MapFusion):
         branches: str = "mean",
         normalize_branches: bool = False,
         interpolation: str = "bilinear",
+        normalize: str = "minmax",
     ) -> None:
-        super().__init__(branches, normalize_branches, interpolation, reduce)
+        super().__init__(branches, normalize_branches, interpolation, reduce, normalize)
         self.scales = _check_scales("scales", scales)
         self.score_scales = _check_scales("score_scales", score_scales)
         (self.input_scale,) = _check_scales("input_scale", (input_scale,))
@@ -165,6 +188,7 @@ class Flip(MultiScale):
         branches: See :class:`MapFusion`.
         normalize_branches: See :class:`MapFusion`.
         interpolation: See :class:`MapFusion`.
+        normalize: See :class:`MapFusion`.
     """
 
     def __init__(
@@ -173,6 +197,7 @@ class Flip(MultiScale):
         branches: str = "mean",
         normalize_branches: bool = False,
         interpolation: str = "bilinear",
+        normalize: str = "minmax",
     ) -> None:
         super().__init__(
             scales=(1.0,),
@@ -182,6 +207,7 @@ class Flip(MultiScale):
             branches=branches,
             normalize_branches=normalize_branches,
             interpolation=interpolation,
+            normalize=normalize,
         )
 
 
@@ -193,6 +219,17 @@ def _reduce(maps: Iterable[Tensor], how: str) -> Tensor:
     for one in remaining:
         result, count = combine(result, one), count + 1
     return result / count if how == "mean" else result
+
+
+def _check_probabilities(branches: Iterable[Tensor]) -> None:
+    for branch in branches:
+        if not ((branch >= 0) & (branch <= 1)).all():  # NaN fails too
+            raise EvaluationError(
+                "a localization map that is not to be normalised leaves [0, 1]",
+                at="model.fusion.normalize",
+                expected="probabilities in every map of the head",
+                hint="for other heads write normalize='minmax'",
+            )
 
 
 def _check_counts(maps: Sequence[ViewMaps]) -> None:
