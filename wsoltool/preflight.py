@@ -14,7 +14,6 @@ from wsoltool.errors import (
     PluginError,
     UnknownComponentError,
     WsolError,
-    did_you_mean,
     unknown_keys,
 )
 from wsoltool.plugin.manager import Catalogue, catalogue
@@ -292,43 +291,3 @@ def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iter
                     at=plugin.origin.description,
                     hint="a value that it reads may be of a wrong kind",
                 )
-
-
-def save_best_problems(config: Config) -> list[ConfigError]:
-    """A figure to keep the best checkpoint by must be one that validation computes."""
-    from wsoltool.evaluation.rows import BOX_METRICS, CLASS_METRICS, DEFINED_ON_TEST
-
-    names = plain(config.get("checkpoint", {})).get("save_best", ())
-    names = (names,) if isinstance(names, str) else names
-    known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)
-    known = () if config.get("evaluation", {}) is None else known
-    further = _further_names(plain(config.get("metrics", ()))) if names else ()
-    if further is None:
-        return []
-    known += further
-    return [
-        ConfigError(
-            f"save_best is {name!r}, which is no figure of the table",
-            at="checkpoint.save_best",
-            known=known,
-            hint=did_you_mean(str(name), known),
-        )
-        for name in names or ()
-        if name not in (*known, "auto")
-    ]
-
-
-def _further_names(metrics: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
-    """The figures that further metrics will give; None if one of them cannot say."""
-    from wsoltool.evaluation.further import FurtherMetric
-
-    found: tuple[str, ...] = ()
-    for index, settings in enumerate(metrics):
-        try:
-            metric = catalogue().build(("metric",), settings, f"metrics[{index}]")
-        except WsolError:
-            return None  # reported where the config names it
-        if not isinstance(metric, FurtherMetric):
-            return None
-        found += metric.figure_names()
-    return found
