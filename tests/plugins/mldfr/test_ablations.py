@@ -26,6 +26,7 @@ from wsoltool_plugins.mldfr.mldfr import SelfAttention
 
 HOME = Path(wsoltool_plugins.__path__[0]) / "mldfr"
 SWITCHES = "`--cfg-options`"
+#: Name -> classes.
 DATA = {"ILSVRC": 1000, "CUB": 200}
 CREATURES = "mldfr/mldfr_small_creatures.py"
 
@@ -52,18 +53,21 @@ ROWS = next(table for table in tables() if SWITCHES in table[0])
 ALL = {(row["table"], row["row"], row["backbone"]): row for row in ROWS}
 
 
-def of_row(row: dict[str, str], data: str) -> Config:
+def of_row(row: dict[str, str]) -> Config:
     switches = row[SWITCHES].strip("`").split()
-    name = f"mldfr/mldfr_{row['backbone'].lower()}_{data.lower()}.py"
-    return load_config(name, parse_options(switches))
+    return load_config(f"mldfr/mldfr_{row['backbone'].lower()}_cub.py", parse_options(switches))
 
 
 @cache
 def built(backbone_and_inserts: str) -> Localizer:
-    """One network for all rows that share it; the head's classes do not matter."""
+    """One network for all rows that share it, to be looked at: its weights are never filled."""
     model = json.loads(backbone_and_inserts)
-    head = {"type": "cam.ConvHead", "num_classes": 2}
-    return build_localizer(without_pretrained({**model, "head": head}))
+    others = {"head": {"type": "cam.ConvHead", "num_classes": 2}}
+    others["preprocessor"] = {"channels_last": False}
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("kaiming_uniform_", "kaiming_normal_", "trunc_normal_", "normal_", "uniform_"):
+            patch.setattr(nn.init, name, lambda tensor, *args, **kwargs: tensor)
+        return build_localizer(without_pretrained({**model, **others}))
 
 
 def network(config: Config) -> Localizer:
@@ -86,17 +90,25 @@ def numbers(cell: str) -> list[float]:
 
 @pytest.mark.parametrize("row", ROWS, ids="{0[table]}-{0[backbone]}-{0[row]}".format)
 def test_a_row_is_what_its_switches_make(row: dict[str, str]) -> None:
-    for data, classes in DATA.items():
-        config = of_row(row, data)
-        check(config, "train")
-        assert config.model.head.num_classes == classes
-        assert modules_of(network(config)) == (int(row["SA"]), int(row["BN"]))
-        views = build("fusion", plain(config.model.fusion), "model.fusion").views()
-        delivered = config.model.fusion.input_scale
-        assert [view.scale * delivered for view in views] == pytest.approx(numbers(row["scales"]))
-        crop = build_pipeline(config, "train_dataloader")[0]
-        assert list(crop.area) == numbers(row["crop's area"])
-        assert config.train_dataloader.batch_size == int(row["batch"])
+    config = of_row(row)
+    assert modules_of(network(config)) == (int(row["SA"]), int(row["BN"]))
+    views = build("fusion", plain(config.model.fusion), "model.fusion").views()
+    delivered = config.model.fusion.input_scale
+    assert [view.scale * delivered for view in views] == pytest.approx(numbers(row["scales"]))
+    crop = build_pipeline(config, "train_dataloader")[0]
+    assert list(crop.area) == numbers(row["crop's area"])
+    assert config.train_dataloader.batch_size == int(row["batch"])
+
+
+@pytest.mark.parametrize("backbone", sorted({row["backbone"].lower() for row in ROWS}))
+def test_on_ilsvrc_all_is_the_same_but_data_and_classes(backbone: str) -> None:
+    ilsvrc, cub = (
+        load_config(f"mldfr/mldfr_{backbone}_{name.lower()}.py").to_dict() for name in DATA
+    )
+    for config, classes in zip((ilsvrc, cub), DATA.values(), strict=True):
+        assert config["model"]["head"].pop("num_classes") == classes
+        assert config.pop("data_root") in DATA
+    assert cub == ilsvrc
 
 
 def test_rows_are_the_papers_and_so_are_their_figures() -> None:
