@@ -36,6 +36,8 @@ class Run:
 
     def train_epoch(self, *steps):
         """Steps are losses, or (images, losses by name)."""
+        for scheduler in self.param_schedulers or ():
+            scheduler.optimizer.step()  # mmengine warns where it would come too late
         self.hook.before_train_epoch(self)
         for index, step in enumerate(steps):
             images, losses = step if isinstance(step, tuple) else (1, {"loss": step})
