@@ -163,3 +163,43 @@ def test_scales_may_come_as_a_list_and_are_not_changed():
     fusion = MultiScale(scales=scales)
     scales.append(3)
     assert fusion.scales == (1.0, 2.0)
+
+
+def test_probabilities_are_kept():
+    maps = ViewMaps(View(), {"fam": torch.tensor([[[0.2, 0.6]], [[0.4, 0.4]]])})
+    fused = SingleView(normalize="none").fuse([maps], (1, 2))
+    assert torch.equal(fused, maps.branches["fam"])  # a constant one too
+
+
+def test_probabilities_of_several_scales_are_averaged():
+    fusion = MultiScale(scales=(1.0, 2.0), reduce="mean", normalize="none")
+    fused = fusion.fuse([view_maps(fam=[[0.2, 0.4]]), view_maps(fam=[[0.6, 1.0]])], (1, 2))
+    torch.testing.assert_close(fused, torch.tensor([[[0.4, 0.7]]]))
+
+
+def test_bicubic_overshoot_of_probabilities_is_cut():
+    fusion = SingleView(interpolation="bicubic", normalize="none")
+    step = view_maps(fam=[[0.0, 0.0, 1.0, 1.0]])
+    assert resize_maps(step.branches["fam"], (1, 40), "bicubic").max() > 1
+    fused = fusion.fuse([step], (1, 40))
+    assert (fused.min(), fused.max()) == (0, 1)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, float("nan")])
+def test_scores_are_not_taken_for_probabilities(value):
+    with pytest.raises(EvaluationError, match="leaves") as caught:
+        SingleView(normalize="none").fuse([view_maps(cam=[[0.5, value]])], (2, 2))
+    assert "model.fusion.normalize" in str(caught.value)
+
+
+def test_branches_normalised_first_are_probabilities():
+    fusion = SingleView(normalize_branches=True, normalize="none")
+    fused = fusion.fuse([view_maps(a=[[1.0, 3.0]], b=[[5.0, 5.0]])], (1, 2))
+    torch.testing.assert_close(fused, torch.tensor([[[0.0, 0.5]]]))
+
+
+def test_a_sum_of_probabilities_is_refused():
+    with pytest.raises(ConfigError, match="a sum of maps"):
+        MultiScale(normalize="none")
+    with pytest.raises(ConfigError, match="normalize='softmax'"):
+        SingleView(normalize="softmax")
