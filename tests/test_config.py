@@ -58,6 +58,58 @@ def test_options_override_nested_values_and_list_items(tmp_path):
     assert config.model.inserts[0]["at"] == "pool4"
 
 
+GROUPS = """
+model = dict(
+    inserts=dict(
+        sa=[dict(at='a', module=dict(type='A', size=7)), dict(at='b', module=dict(type='A'))],
+        bn=dict(at='c', module=dict(type='B')),
+        extra=None,
+    ),
+)
+"""
+
+
+def test_groups_of_inserts_keep_their_order_and_take_options(tmp_path):
+    options = {
+        "model.inserts.sa.0.module.size": 3,
+        "model.inserts.bn.module.momentum": 0.05,
+    }
+    inserts = load_config(write(tmp_path, GROUPS), options).model.inserts
+    assert list(inserts) == ["sa", "bn", "extra"]
+    assert inserts["sa"][0]["module"] == {"type": "A", "size": 3}
+    assert inserts["sa"][1]["module"] == {"type": "A"}
+    assert inserts["bn"]["module"] == {"type": "B", "momentum": 0.05}
+
+
+@pytest.mark.parametrize("group", ["sa", "bn", "extra"])
+def test_a_group_of_inserts_is_left_out_by_none(tmp_path, group):
+    config = load_config(write(tmp_path, GROUPS), {f"model.inserts.{group}": None})
+    left = {name for name, entries in config.model.inserts.items() if entries is not None}
+    assert left == {"sa", "bn"} - {group}
+
+
+def test_all_inserts_are_left_out_by_none(tmp_path):
+    assert load_config(write(tmp_path, GROUPS), {"model.inserts": None}).model.inserts is None
+
+
+def test_groups_that_are_not_there_cannot_be_left_out(tmp_path):
+    with pytest.raises(ConfigError, match="no group 'bnn' of inserts") as caught:
+        load_config(write(tmp_path, GROUPS), {"model.inserts.bnn": None})
+    assert "did you mean 'bn'?" in str(caught.value)
+    path = write(tmp_path, "model = dict(inserts=[dict(at='a')])\n")
+    with pytest.raises(ConfigError, match="no group 'bn' of inserts"):
+        load_config(path, {"model.inserts.bn": None})
+
+
+def test_a_child_config_leaves_groups_out_and_adds_some(tmp_path):
+    write(tmp_path, GROUPS).rename(tmp_path / "base.py")
+    text = "_base_ = ['base.py']\nmodel = dict(inserts=dict(sa=None, dr=dict(at='d')))\n"
+    inserts = load_config(write(tmp_path, text)).model.inserts
+    assert list(inserts) == ["sa", "bn", "extra", "dr"]
+    assert inserts["sa"] is None
+    assert inserts["bn"]["at"] == "c"
+
+
 def test_option_below_a_missing_part_is_refused(tmp_path):
     path = write(tmp_path, "model = dict(fusion=dict(scales=(1.0,)))\n")
     with pytest.raises(ConfigError, match="did you mean 'fusion'"):

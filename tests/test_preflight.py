@@ -136,6 +136,36 @@ def test_components_inside_inserts_are_checked():
     assert "did you mean 'BatchNorm'?" in problems(change=insert)
 
 
+@pytest.mark.parametrize("group", ["sa", "head", "module_of_mine"])
+def test_groups_of_inserts_are_checked(group):
+    good = {"at": "stage1", "module": {"type": "BatchNorm"}}
+    wrong = {"at": "stage1", "module": {"type": "BatchNrom"}}
+
+    def insert(config):
+        config.model["inserts"] = {"bn": good, group: [good, wrong], "extra": None}
+
+    text = problems(change=insert)
+    assert "1 problem in" in text
+    assert f"at: model.inserts.{group}[1].module.type" in text
+    assert "did you mean 'BatchNorm'?" in text
+
+
+def test_sound_groups_of_inserts_pass():
+    config = load_config(BASE)
+    good = {"at": "stage1", "module": {"type": "BatchNorm"}}
+    config.model["inserts"] = {"head": good, "loss": [good], "extra": None}
+    check(config, "train")
+
+
+def test_the_shape_of_groups_is_checked():
+    def insert(config):
+        config.model["inserts"] = {"bn": [], "sa": 3}
+
+    text = problems(change=insert)
+    assert "at: model.inserts.bn" in text
+    assert "at: model.inserts.sa" in text
+
+
 def test_broken_plugin_is_reported_where_it_is_named():
     assert "no plugin 'cma'" in problems({"model.head.type": "cma.CAMHead"})
 

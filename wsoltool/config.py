@@ -132,8 +132,14 @@ def _drop_locals(error: Exception) -> None:
 
 
 def _check_options(config: Config, options: Mapping[str, Any], path: Path) -> None:
-    for dotted in options:
-        _check_option(config.to_dict(), dotted.split("."), dotted, path)
+    for dotted, value in options.items():
+        keys = dotted.split(".")
+        _check_option(config.to_dict(), keys, dotted, path)
+        if value is None and keys[:-1] == ["model", "inserts"]:
+            # Names of groups are free: a misspelled one would leave nothing out, silently.
+            what = f"--cfg-options {dotted}: no group {keys[-1]!r} of inserts to leave out"
+            groups = _children(config.model.get("inserts"))
+            check_choice(what, keys[-1], groups, at=str(path))
 
 
 def _check_option(node: Any, keys: list[str], dotted: str, path: Path) -> None:

@@ -14,7 +14,6 @@ from wsoltool.errors import (
     PluginError,
     UnknownComponentError,
     WsolError,
-    did_you_mean,
     unknown_keys,
 )
 from wsoltool.plugin.manager import Catalogue, catalogue
@@ -42,6 +41,8 @@ TOP_LEVEL: dict[str, str] = {
     "load_from": "checkpoint whose weights training starts from",
 }
 
+#: Whose keys are names of groups, where it is a dict.
+INSERTS = "model.inserts"
 PRIVATE_HINT = "a variable of the file's own starts with an underscore"
 _DATALOADER = ("batch_size", "num_workers", "dataset", "shuffle", "drop_last")
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -169,6 +170,7 @@ def _paths(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
 
 def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
     from wsoltool.models.builder import MODEL_KEYS, check_training_keys
+    from wsoltool.models.insert_groups import insert_problems
     from wsoltool.models.preprocessor import Preprocessor
 
     if model.get("type", "Localizer") != "Localizer":
@@ -183,17 +185,8 @@ def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
         check_training_keys(model, "model")
     except ConfigError as error:
         yield error
-    yield from _lists(model, ("inserts", "batch_augmentations"), "model.")
-    inserts = model.get("inserts", ())
-    for index, entry in enumerate(inserts if isinstance(inserts, (list, tuple)) else ()):
-        at = f"model.inserts[{index}]"
-        keys = entry if isinstance(entry, Mapping) else {}
-        yield from unknown_keys(keys, ("at", "module"), f"{at}.")
-        for key in ("at", "module"):
-            if key not in keys:
-                yield ConfigError(f"an insert has no {key}", at=at, expected="dict(at=, module=)")
-        if not isinstance(keys.get("at", ""), str):
-            yield ConfigError(f"at is {keys['at']!r}", at=f"{at}.at", expected="an insert point")
+    yield from _lists(model, ("batch_augmentations",), "model.")
+    yield from insert_problems(model.get("inserts"), INSERTS)
     at = "model.preprocessor"
     settings = model.get("preprocessor", {})
     if isinstance(settings, Mapping):
@@ -210,7 +203,8 @@ def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
     elif isinstance(node, Mapping):
         for key, value in node.items():
             here = f"{at}.{key}" if at else key
-            if key in SLOTS:
+            # Groups of inserts have names of their own, which may be those of slots.
+            if key in SLOTS and at != INSERTS:
                 yield from _slot_problems(value, SLOTS[key], here, components)
             yield from _walk(value, here, components)
 
@@ -297,43 +291,3 @@ def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iter
                     at=plugin.origin.description,
                     hint="a value that it reads may be of a wrong kind",
                 )
-
-
-def save_best_problems(config: Config) -> list[ConfigError]:
-    """A figure to keep the best checkpoint by must be one that validation computes."""
-    from wsoltool.evaluation.rows import BOX_METRICS, CLASS_METRICS, DEFINED_ON_TEST
-
-    names = plain(config.get("checkpoint", {})).get("save_best", ())
-    names = (names,) if isinstance(names, str) else names
-    known = (*CLASS_METRICS, *BOX_METRICS, *DEFINED_ON_TEST)
-    known = () if config.get("evaluation", {}) is None else known
-    further = _further_names(plain(config.get("metrics", ()))) if names else ()
-    if further is None:
-        return []
-    known += further
-    return [
-        ConfigError(
-            f"save_best is {name!r}, which is no figure of the table",
-            at="checkpoint.save_best",
-            known=known,
-            hint=did_you_mean(str(name), known),
-        )
-        for name in names or ()
-        if name not in (*known, "auto")
-    ]
-
-
-def _further_names(metrics: Sequence[Mapping[str, Any]]) -> tuple[str, ...] | None:
-    """The figures that further metrics will give; None if one of them cannot say."""
-    from wsoltool.evaluation.further import FurtherMetric
-
-    found: tuple[str, ...] = ()
-    for index, settings in enumerate(metrics):
-        try:
-            metric = catalogue().build(("metric",), settings, f"metrics[{index}]")
-        except WsolError:
-            return None  # reported where the config names it
-        if not isinstance(metric, FurtherMetric):
-            return None
-        found += metric.figure_names()
-    return found

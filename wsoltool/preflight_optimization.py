@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
 from wsoltool.errors import ConfigError, UnknownComponentError, WsolError, did_you_mean
+from wsoltool.preflight_schedules import schedule_problems
 from wsoltool.registry import argument_problems, locate
 
 #: Top-level keys that are checked here.
@@ -35,8 +37,9 @@ def optimization_problems(tree: Mapping[str, Any]) -> Iterable[WsolError]:
         return
     for index, scheduler in enumerate(schedulers):
         at = f"param_scheduler[{index}]"
-        extra = ("optimizer", "convert_to_iter_based", "epoch_length")
+        extra = ("optimizer", "param_name", "convert_to_iter_based", "epoch_length")
         yield from _foreign_type(scheduler, "param_scheduler", at, supplied=extra, also=extra)
+        yield from schedule_problems(schedulers, index)
         if isinstance(scheduler, Mapping) and scheduler.get("start_factor") == 0:
             # mmengine divides by it, at the first step.
             what = "start_factor is 0"
@@ -85,4 +88,14 @@ def _foreign_type(
         )
     elif slot != "optim_wrapper":
         given = [key for key in node if key != "type" and key not in also]
-        yield from argument_problems(known[name], given, at, supplied)
+        yield from argument_problems(_with_signature(known[name]), given, at, supplied)
+
+
+def _with_signature(cls: type) -> type:
+    """``cls``, or where it takes whatever its base takes, a class of its name that says what."""
+    bases = [base for base in cls.__mro__ if "__init__" in vars(base)]
+    for base in bases:
+        kinds = {parameter.kind for parameter in signature(base.__init__).parameters.values()}
+        if Parameter.VAR_KEYWORD not in kinds:
+            return cls if base is bases[0] else type(cls.__name__, (base,), {})
+    return cls

@@ -24,6 +24,9 @@ from wsoltool_plugins.fam.attention import (
 #: Channels of the features for each one of a query (section 3.1).
 REDUCTION = 16
 
+#: What the parts' features are averages of (Eq. 7): X, or X times M.
+POOLED = ("features", "foreground")
+
 
 class ForegroundMemory(nn.Module):
     """Foreground by templates and their classifiers, both learnt (section 3.1, Eqs. 1-3).
@@ -123,6 +126,10 @@ class FAMHead(SingleTapHead):
         sparsity: :math:`\lambda_{spa}`; 0 leaves the loss out (Table 2).
         parts: K.
         part_kernel_size: Of the convolution that finds the parts, odd.
+        pooled: Average ``features`` under the parts' attention, as Eq. 7 is printed, or the
+            ``foreground`` features of Eq. 5. As printed the class can be told without any
+            foreground (M = 0 makes every part the mean of X): where that is easy, the sparsity
+            loss empties the map.
         importance: Weigh the parts (Table 3).
         diversity: :math:`\lambda_{div}`; 0 leaves the loss out (Table 3).
 
@@ -147,11 +154,13 @@ class FAMHead(SingleTapHead):
         sparsity: float = 0.04,
         parts: int = 5,
         part_kernel_size: int = 1,
+        pooled: str = "features",
         importance: bool = True,
         diversity: float = 0.01,
     ) -> None:
         super().__init__(channels, num_classes, tap, loss)
         width = channels[tap]
+        check_choice(f"FAMHead: pooled={pooled!r}", pooled, POOLED)
         check_choice(f"FAMHead: similarity={similarity!r}", similarity, SIMILARITIES)
         _check_count("templates", templates)
         _check_count("parts", parts)
@@ -163,6 +172,7 @@ class FAMHead(SingleTapHead):
                 f"FAMHead: diversity={diversity!r} with parts=1: one part differs from none",
                 expected="diversity=0, or parts of 2 or more",
             )
+        self.pooled = pooled
         self.foreground = (
             ForegroundMemory(width, templates, similarity)
             if memory
@@ -200,7 +210,10 @@ class FAMHead(SingleTapHead):
         return self.attention.parts(tapped, self.foreground(tapped))
 
     def _part_features(self, tapped: Tensor, foreground: Tensor) -> Tensor:
-        return part_features(tapped, self.attention.parts(tapped, foreground))
+        parts = self.attention.parts(tapped, foreground)
+        if self.pooled == "foreground":
+            parts = parts * foreground  # X~ A = X (A M), and A M has fewer channels
+        return part_features(tapped, parts)
 
     def _classify(self, parts: Tensor) -> Tensor:
         return self.classifier(self.attention.object_feature(parts))

@@ -179,6 +179,32 @@ def test_a_wrong_insert_point_is_told_and_the_right_ones_are_listed(wsoltool, re
     assert "relu2         stage2" in outcome.out
 
 
+@pytest.fixture
+def grouped(config):
+    """A function that writes the config with its insert in a group; its path."""
+
+    def write(point):
+        path = config(point=point, train=32)
+        text = path.read_text().replace("inserts=[", "inserts=dict(bn=[")
+        path.write_text(text.replace("))]", "))])"))
+        return path
+
+    return write
+
+
+def test_a_wrong_point_of_a_group_lists_the_right_ones_too(wsoltool, grouped):
+    outcome = wsoltool("complexity", grouped("stagee2"), "--points")
+    assert "at: model.inserts.bn[0].at" in outcome.err
+    assert "relu2         stage2" in outcome.out
+
+
+def test_a_group_that_is_left_out_costs_nothing(figures, grouped):
+    path = grouped("stage2")
+    whole = figures(path)["params"]
+    without = figures(path, "--cfg-options", "model.inserts.bn=None")["params"]
+    assert whole - without == 2 * 6
+
+
 def test_pretrained_weights_are_not_read(figures):
     options = ("--cfg-options", "model.backbone.pretrained=no-such-weights")
     assert figures("cam/cam_vgg16_cub.py", "--size", 32, *options)["params"] > 19e6

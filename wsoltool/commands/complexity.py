@@ -60,7 +60,7 @@ def _build(config: Config, size: Size, points: bool) -> Localizer:
     try:
         return build_localizer(model)
     except ConfigError as error:
-        if points and re.fullmatch(r"model\.inserts\[\d+\]\.at", error.at or ""):
+        if points and re.fullmatch(r"model\.inserts[.\[].*\.at", error.at or ""):
             # Who asks for the points needs them most when a name was wrong.
             _print_points(build_localizer({**model, "inserts": ()}), size)
         raise

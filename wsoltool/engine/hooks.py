@@ -134,9 +134,13 @@ class ProgressHook(Hook):
         """Whether images of the training set were left out."""
         dataset = runner.train_dataloader.dataset
         for line in data_lines({dataset.split: dataset.provenance.plain()}):
-            runner.logger.info(line)
-            if is_main_process():
-                self.console.print(Text(line))
+            self.tell(runner, line)
+
+    def tell(self, runner: Runner, line: str) -> None:
+        """Write a line into the log, and for people, above the bar."""
+        runner.logger.info(line)
+        if is_main_process():
+            self.console.print(Text(line))
 
     def _restart_clock(self) -> None:
         self._started, self._images = time.perf_counter(), 0.0

@@ -27,6 +27,7 @@ from wsoltool.engine.hooks import (
     SyncStatisticsHook,
 )
 from wsoltool.engine.optimization import Bfloat16OptimWrapper, as_config_error, with_constructor
+from wsoltool.engine.schedules import ScheduleHook
 from wsoltool.errors import CheckpointError, ConfigError, WsolError
 from wsoltool.paths import writable_folder
 from wsoltool.plugin.manager import build
@@ -171,6 +172,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
             default_hooks={
                 "checkpoint": {"type": PlainCheckpointHook, **checkpoint},
                 "logger": {"type": "LoggerHook", "interval": log_interval},
+                "param_scheduler": {"type": ScheduleHook},
             },
             custom_hooks=[
                 EpochSeedHook(),

@@ -11,6 +11,7 @@ from torch import nn
 from wsoltool.errors import ConfigError, unknown_keys
 from wsoltool.models.compilation import compile_backbone, compile_options, replays
 from wsoltool.models.contracts import Backbone, BatchAugmentation
+from wsoltool.models.insert_groups import insert_entries
 from wsoltool.models.insertion import Build, Inserts
 from wsoltool.models.localizer import Localizer
 from wsoltool.models.preprocessor import Preprocessor
@@ -139,18 +140,13 @@ def _preprocessor(
         raise error.located(at) from error
 
 
-def _inserts(
-    backbone: Backbone, entries: Sequence[Mapping[str, Any]] | None, at: str
-) -> Inserts | None:
-    planned = [_insert(backbone, entry, f"{at}[{i}]") for i, entry in enumerate(entries or ())]
+def _inserts(backbone: Backbone, inserts: Any, at: str) -> Inserts | None:
+    planned = [_insert(backbone, entry, here) for here, entry in insert_entries(inserts, at)]
     return Inserts(backbone, planned) if planned else None
 
 
 def _insert(backbone: Backbone, entry: Mapping[str, Any], at: str) -> tuple[str, Build]:
     """(point or glob, builder), both known to exist."""
-    if not isinstance(entry, Mapping) or set(entry) != {"at", "module"}:
-        expected = "dict(at=..., module=dict(type=...))"
-        raise ConfigError(f"{entry!r} is no insert", at=at, expected=expected)
     try:
         backbone.resolve_points(entry["at"])
     except ConfigError as error:

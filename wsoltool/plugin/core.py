@@ -112,6 +112,6 @@ def wsoltool_runner_hooks():
 
 @hookimpl
 def wsoltool_check_config(config):
-    from wsoltool.preflight import save_best_problems
+    from wsoltool.preflight_figures import monitor_problems, save_best_problems
 
-    return save_best_problems(config)
+    return [*save_best_problems(config), *monitor_problems(config)]

@@ -38,6 +38,7 @@ def test_face_offers_the_head():
         {"sparsity": 0, "diversity": 0, "importance": False},
         {"parts": 1, "diversity": 0},
         {"part_kernel_size": 3, "templates": 1},
+        {"pooled": "foreground"},
     ],
     ids=str,
 )
@@ -72,9 +73,41 @@ def test_one_position_by_hand():
     parts = torch.stack([4 * foreground, -4 * foreground]).sigmoid()  # discovery of x M
     pooled = 2.0 * parts
     expected = (pooled.softmax(dim=0) * pooled).sum()
-    torch.testing.assert_close(head.maps(features, torch.zeros(1, 1).long())["fam"].flatten()[0], foreground)
+    torch.testing.assert_close(
+        head.maps(features, torch.zeros(1, 1).long())["fam"].flatten()[0], foreground
+    )
     torch.testing.assert_close(head.part_maps(features).flatten(), parts)
     torch.testing.assert_close(head.logits(features)[0], torch.stack([expected, 1 - 3 * expected]))
+
+
+class Foreground(torch.nn.Module):
+    """The same probability everywhere."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value = value
+
+    def forward(self, features):
+        return torch.full_like(features[:, :1], self.value)
+
+
+def test_an_empty_foreground_leaves_the_mean_of_the_features_as_printed():
+    head, features = made(), some_features()
+    head.foreground = Foreground(0.0)
+    share = head.attention.discovery.bias.sigmoid()  # of each part, everywhere
+    pooled = share[None, :, None] * features["last"].mean(dim=(2, 3))[:, None]
+    expected = head.classifier(head.attention.object_feature(pooled))
+    torch.testing.assert_close(head.logits(features), expected)
+
+
+def test_an_empty_foreground_leaves_nothing_where_the_foreground_is_pooled():
+    head, features = made(pooled="foreground"), some_features()
+    head.foreground = Foreground(0.0)
+    torch.testing.assert_close(head.logits(features), head.classifier.bias.expand(3, -1))
+    head.foreground = printed = Foreground(1.0)
+    other = made()
+    other.foreground = printed
+    torch.testing.assert_close(head.logits(features), other.logits(features))
 
 
 def test_losses_are_the_terms_of_equation_11():
@@ -110,7 +143,9 @@ def test_memory_is_replaced_by_about_as_many_parameters():
 
 def test_without_importance_the_parts_count_alike():
     parts = torch.randn(2, 5, 32)
-    torch.testing.assert_close(made(importance=False).attention.object_feature(parts), parts.mean(1))
+    torch.testing.assert_close(
+        made(importance=False).attention.object_feature(parts), parts.mean(1)
+    )
     weighted = made().attention.object_feature(parts)
     assert not torch.allclose(weighted, parts.mean(1))
 
@@ -171,6 +206,7 @@ def test_half_precision_under_autocast():
         ({"parts": 2.0}, "parts=2.0"),
         ({"parts": 1}, "one part differs from none"),
         ({"part_kernel_size": 2}, "an odd number"),
+        ({"pooled": "parts"}, "pooled='parts'"),
         ({"sparsity": -0.1}, "sparsity=-0.1"),
         ({"diversity": "much"}, "diversity='much'"),
         ({"tap": "pool9"}, "pool9"),
