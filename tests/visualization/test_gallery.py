@@ -87,7 +87,7 @@ def test_parts_stand_in_a_fourth_picture_and_leave_the_others_alone():
 
 def legend(path):
     text = path.read_text(encoding="utf-8")
-    return text.partition("Where each part is strongest")[2].partition("</p>")[0]
+    return text.partition("Each part from its own weakest")[2].partition("</p>")[0]
 
 
 def test_the_page_tells_the_parts_colours(tmp_path):
@@ -104,7 +104,7 @@ def test_the_page_tells_the_parts_colours(tmp_path):
 def test_a_page_without_parts_does_not_speak_of_them(tmp_path):
     text = write_gallery(tmp_path, [item("1")], "t", {}).read_text(encoding="utf-8")
     assert "parts" not in text
-    assert "Where each part" not in text
+    assert "Each part" not in text
     assert "minmax(440px" in text
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from wsoltool.visualization.parts import (
+    LEAST_RANGE,
     SAFE_COLORS,
     draw_parts,
     part_colors,
@@ -35,7 +36,7 @@ def test_twenty_colours_can_be_told_apart():
 class TestStrengths:
     def test_each_part_is_stretched_by_itself(self):
         # Sigmoids that lie close together, and one that is weak everywhere.
-        maps = np.array([[[0.5, 0.51, 0.52]], [[0.04, 0.02, 0.01]]], np.float32)
+        maps = np.array([[[0.5, 0.53, 0.56]], [[0.08, 0.04, 0.02]]], np.float32)
         expected = [[[0, 0.5, 1]], [[1, 1 / 3, 0]]]
         np.testing.assert_allclose(relative_strengths(maps), expected, atol=1e-5)
 
@@ -49,10 +50,14 @@ class TestStrengths:
     def test_a_constant_part_becomes_zeros(self, value):
         maps = np.full((2, 3, 4), value, np.float32)
         assert not relative_strengths(maps).any()
-        maps[0, 1, 1] *= 1 + 2e-7  # rounding noise
-        assert not relative_strengths(maps).any()
 
-    def test_half_precision_and_the_arguments_are_left_alone(self):
+    def test_a_part_that_hardly_varies_stays_weak(self):
+        # A fifth of the least range; the rounding noise of a constant is nothing.
+        maps = np.array([[[0.9, 0.91]], [[0.5, 0.5 + 6e-8]]], np.float32)
+        expected = [[[0, 0.2]], [[0, 0]]]
+        np.testing.assert_allclose(relative_strengths(maps), expected, atol=1e-5)
+
+    def test_double_precision_and_the_arguments_are_left_alone(self):
         maps = np.array([[[0.5, 1.0]]], np.float64)
         assert relative_strengths(maps).dtype == np.float32
         assert maps.tolist() == [[[0.5, 1.0]]]
@@ -61,7 +66,9 @@ class TestStrengths:
     def test_any_maps_give_strengths_from_0_to_1(self, maps):
         strengths = relative_strengths(maps)
         assert strengths.min() >= 0
-        assert set(strengths.max(axis=(1, 2)).tolist()) <= {0.0, 1.0}
+        ranges = [np.ptp(part[maps.any(axis=0)]) if maps.any() else 0 for part in maps]
+        full = strengths.max(axis=(1, 2)) == 1
+        assert full.tolist() == [bool(span >= np.float32(LEAST_RANGE)) for span in ranges]
         assert not strengths[:, ~maps.any(axis=0)].any()
 
 
@@ -118,6 +125,11 @@ class TestPicture:
         both = draw_parts(grey(), np.stack([flat, columns(0.2, 0.3, 0.4)]))
         assert tuple(both[30, 100]) != (102, 102, 102)
         assert not (both == part_colors(1)[0]).all(axis=2).any()
+
+    def test_a_part_that_hardly_varies_is_faint_and_has_no_number(self):
+        picture = draw_parts(grey(0), columns(0.91, 0.9, 0.9)[None])
+        assert picture[2, 2].tolist() == picture[30, 30].tolist()
+        assert np.allclose(picture[30, 30], 0.75 * 0.2 * np.array(part_colors(1)[0]), atol=1)
 
     @pytest.mark.parametrize("place", [(100, 150), (0, 0), (223, 223)])
     def test_each_number_stands_where_its_part_is_strongest(self, place):

@@ -7,7 +7,6 @@ from functools import cache
 import cv2
 import numpy as np
 
-from wsoltool.functional.map_arrays import CONSTANT_STEPS
 from wsoltool.visualization.lettering import line_height, text_width, write_text
 from wsoltool.visualization.overlay import Color
 
@@ -17,6 +16,7 @@ SAFE_COLORS: tuple[Color, ...] = (
     *((0, 114, 178), (213, 94, 0), (204, 121, 167)),
 )
 OPACITY = 0.75
+LEAST_RANGE = 0.05
 _LEVELS = (0, 51, 102, 153, 204, 255)
 _LIGHTNESS, _CHROMA = (30, 92), 25
 _INK, _PAPER = (0, 0, 0), (255, 255, 255)
@@ -46,7 +46,8 @@ def draw_parts(image: np.ndarray, part_maps: np.ndarray) -> np.ndarray:
 
     The image below is grey, so that every colour is a part's. Strength is a part's own
     (:func:`relative_strengths`): the picture tells where parts are, not how strong. Each part's
-    number stands where it is strongest; a part that is equally strong everywhere is not drawn.
+    number stands where it is strongest. A part that hardly varies is faint and has no number; one
+    that is equally strong everywhere is not drawn.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB.
@@ -56,27 +57,28 @@ def draw_parts(image: np.ndarray, part_maps: np.ndarray) -> np.ndarray:
         ``(H, W, 3)`` uint8 RGB, a new array.
     """
     size = image.shape[1::-1]
-    strengths = np.stack(
-        [cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) for m in relative_strengths(part_maps)]
-    )
+    relative = relative_strengths(part_maps)
+    strengths = np.stack([cv2.resize(m, size, interpolation=cv2.INTER_LINEAR) for m in relative])
     colors = part_colors(len(strengths))
     winner, opacity = strengths.argmax(axis=0), OPACITY * strengths.max(axis=0)[..., None]
     grey = cv2.cvtColor(np.ascontiguousarray(image), cv2.COLOR_RGB2GRAY)[..., None]
     mixed = grey * (1 - opacity) + np.array(colors, np.float32)[winner] * opacity
     picture = np.round(mixed).astype(np.uint8)
-    for number, (strength, color) in enumerate(zip(strengths, colors, strict=True), start=1):
-        if strength.any():
-            y, x = np.unravel_index(strength.argmax(), strength.shape)
-            _write_number(picture, (int(x), int(y)), number, color)
+    for index in np.flatnonzero(relative.max(axis=(1, 2)) == 1).tolist():
+        y, x = np.unravel_index(strengths[index].argmax(), strengths[index].shape)
+        _write_number(picture, (int(x), int(y)), index + 1, colors[index])
     return picture
 
 
 def relative_strengths(part_maps: np.ndarray) -> np.ndarray:
-    """Every part from 0 at its weakest to 1 at its strongest pixel; a constant part becomes zeros.
+    """Every part from 0 at its weakest to 1 at its strongest pixel, if it varies by 0.05 at least.
 
     Sigmoids of parts may all lie close to each other, and nothing would be seen of them as they
-    are. Pixels where all parts are 0, as where the network did not look, count for no minimum and
-    stay 0.
+    are. But a part that varies by less than :data:`LEAST_RANGE` is not blown up to look like one:
+    it stays below 1, by the ratio of its range to that; a constant part becomes zeros.
+
+    Pixels where all parts are 0, as where the network did not look, count for no minimum and stay
+    0.
 
     Args:
         part_maps: ``(P, h, w)`` float in [0, 1].
@@ -90,10 +92,7 @@ def relative_strengths(part_maps: np.ndarray) -> np.ndarray:
         return np.zeros_like(maps)
     low = maps[:, seen].min(axis=1)[:, None, None]
     high = maps[:, seen].max(axis=1)[:, None, None]
-    span = high - low
-    # Stretching a constant would show rounding noise.
-    varies = span > CONSTANT_STEPS * np.finfo(np.float32).eps * high
-    return np.where(varies & seen, (maps - low) / np.where(varies, span, 1), 0).astype(np.float32)
+    return np.where(seen, (maps - low) / np.maximum(high - low, np.float32(LEAST_RANGE)), 0)
 
 
 def _write_number(picture: np.ndarray, place: tuple[int, int], number: int, color: Color) -> None:
