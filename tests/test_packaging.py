@@ -64,6 +64,7 @@ def data_files(repository):
         *(repository / "wsoltool").rglob("*.html"),
         *(repository / "wsoltool").rglob("py.typed"),
         *(repository / "plugins").rglob("README.md"),
+        *(repository / "plugins").rglob("*.csv"),
     ]
 
 

@@ -9,11 +9,13 @@ _base_ = ["../cam/cam_mobilenetv1_tinyimagenet50.py"]
 # The release's momentum of 0.01 would need more batches than there are.
 _attention = dict(type="mldfr.SelfAttention", momentum=0.1)
 model = dict(
-    inserts=[
-        dict(at="stage1", module=dict(**_attention, kernel_size=7)),
-        dict(at="stage2", module=dict(**_attention, kernel_size=5)),
-        dict(at="stage3", module=dict(**_attention, kernel_size=3)),
-    ],
+    inserts=dict(
+        sa=[
+            dict(at="stage1", module=dict(**_attention, kernel_size=7)),
+            dict(at="stage2", module=dict(**_attention, kernel_size=5)),
+            dict(at="stage3", module=dict(**_attention, kernel_size=3)),
+        ]
+    ),
     fusion=dict(
         _delete_=True,
         type="MultiScale",

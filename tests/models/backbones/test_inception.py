@@ -128,6 +128,12 @@ def test_googlenet_without_batchnorm(tmp_path: Path) -> None:
     assert len(net.resolve_points("@Conv2d")) == convolutions == 57
 
 
+def test_mldfrs_googlenet_without_batchnorm_has_none_in_its_transition() -> None:
+    net = GoogLeNet(output_stride=16, surgery="mldfr", batch_norm=False)
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in net.modules())
+    assert len(net.resolve_points("@Conv2d")) == 58
+
+
 @pytest.mark.parametrize("cls", [GoogLeNet, InceptionV3])
 def test_auxiliary_heads_are_out_of_the_way(cls: type, tmp_path: Path) -> None:
     net = cls().train()

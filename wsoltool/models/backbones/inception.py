@@ -42,17 +42,10 @@ class GoogLeNet(PublishedBackbone):
         extra_conv: int | Sequence[int] = 0,
         pretrained: Pretrained = False,
     ) -> None:
+        self.batch_norm = batch_norm
         network = make_network("googlenet")
-        if not batch_norm:
-            _remove_norms(network)
         super().__init__(
-            network,
-            output_stride,
-            surgery,
-            pretrained,
-            "googlenet",
-            extra_conv=extra_conv,
-            unused=() if batch_norm else ("*.bn.*",),
+            network, output_stride, surgery, pretrained, "googlenet", extra_conv=extra_conv
         )
 
     def _operate(self, surgery: str) -> None:
@@ -63,6 +56,8 @@ class GoogLeNet(PublishedBackbone):
             self._leave_out("maxpool4", "inception5a", "inception5b")
         else:
             super()._operate(surgery)
+        if not self.batch_norm:
+            _remove_norms(self)
 
 
 class InceptionV3(PublishedBackbone):

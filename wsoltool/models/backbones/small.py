@@ -16,11 +16,14 @@ class SmallNet(Backbone):
     """Stages of 3x3 convolution, BatchNorm and ReLU; the first ones halve the map.
 
     Steps: ``conv1``, ``bn1``, ``relu1``, ``conv2`` ...; ``stage1``, ``stage2`` ... are the ReLUs.
+    Without ``norm`` nothing takes the place of the BatchNorms, no bias either, and
+    ``inserts=[dict(at="@Conv2d", module=dict(type="BatchNorm"))]`` makes it the same network again.
 
     Args:
         channels: Of each stage.
         output_stride: A power of two; its stages with stride 2 come first. 96 pixels at 4 give a
             map of 24 cells.
+        norm: A BatchNorm behind each convolution.
         pretrained: See :func:`~wsoltool.models.pretrained.apply_pretrained`; torchvision has none.
     """
 
@@ -28,6 +31,7 @@ class SmallNet(Backbone):
         self,
         channels: Sequence[int] = (16, 32, 48, 48),
         output_stride: int = 4,
+        norm: bool = True,
         pretrained: Pretrained = False,
     ) -> None:
         super().__init__()
@@ -43,7 +47,8 @@ class SmallNet(Backbone):
             conv = nn.Conv2d(before, width, 3, stride, padding=1, bias=False)
             nn.init.kaiming_normal_(conv.weight, mode="fan_out", nonlinearity="relu")
             self.layers.add_module(f"conv{i}", conv)
-            self.layers.add_module(f"bn{i}", nn.BatchNorm2d(width))
+            if norm:
+                self.layers.add_module(f"bn{i}", nn.BatchNorm2d(width))
             self.layers.add_module(f"relu{i}", nn.ReLU())
         apply_pretrained(self, pretrained)
 
