@@ -161,18 +161,19 @@ def compare_groups(
 
 def pair(first: Runs, other: Runs) -> Pairing:
     """Which runs belong together, by the first thing that tells."""
-    for by, a, b in (
-        (BY_TRAINING, *([run.training for run in group.runs] for group in (first, other))),
-        (BY_SEED, first.seeds, other.seeds),
-    ):
-        if not a or not b or (by == BY_TRAINING and set(a) != set(b)):
-            continue
-        places = {name: index for index, name in enumerate(b)}
-        if pairs := tuple((i, places[name]) for i, name in enumerate(a) if name in places):
-            return Pairing(by, pairs)
+    trainings = [[run.training for run in group.runs] for group in (first, other)]
+    if set(trainings[0]) == set(trainings[1]):
+        return Pairing(BY_TRAINING, _matched(*trainings))
+    if first.seeds and other.seeds and (pairs := _matched(first.seeds, other.seeds)):
+        return Pairing(BY_SEED, pairs)
     if len(first.runs) == len(other.runs):
         return Pairing(BY_ORDER, tuple((index, index) for index in range(len(first.runs))))
     return Pairing(None, ())
+
+
+def _matched(a: Sequence[object], b: Sequence[object]) -> tuple[tuple[int, int], ...]:
+    places = {name: index for index, name in enumerate(b)}
+    return tuple((index, places[name]) for index, name in enumerate(a) if name in places)
 
 
 def _draws(
