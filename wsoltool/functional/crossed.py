@@ -76,4 +76,4 @@ def sign_p_value(resampled: np.ndarray) -> float:
         0.5
     """
     beyond = min(np.count_nonzero(resampled <= 0), np.count_nonzero(resampled >= 0))
-    return min(1.0, 2.0 * (beyond + 1) / (len(resampled) + 1))
+    return min(1.0, 2.0 * (int(beyond) + 1) / (len(resampled) + 1))
