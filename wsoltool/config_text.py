@@ -10,7 +10,6 @@ from typing import Any
 from mmengine.config import Config
 
 _WIDTH = 100
-_BRACKETS = {list: "[]", tuple: "()"}
 
 
 class OrderedConfig(Config):
@@ -63,7 +62,7 @@ def _flat(value: Any) -> str:
 def _parts(value: Any) -> tuple[str, list[tuple[str, Any]], str]:
     """Opening, (label, item) of each, closing."""
     if not isinstance(value, Mapping):
-        opening, closing = _BRACKETS[tuple if isinstance(value, tuple) else list]
+        opening, closing = ("(", ")") if isinstance(value, tuple) else ("[", "]")
         return opening, [("", item) for item in value], closing
     if all(isinstance(key, str) and key.isidentifier() and not iskeyword(key) for key in value):
         return "dict(", [(f"{key}=", item) for key, item in value.items()], ")"
