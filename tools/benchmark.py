@@ -29,6 +29,15 @@ backbones
     Images from which a backbone makes features in a second by one core, beside torchvision's own
     network on the same weights, its classifier removed: a line for each network. Both have to
     answer the same features. With a GPU it is wall time.
+mscam
+    Images whose scores and maps at three scales (224, 336 and 448 pixels; MsCAM) are made in a
+    second by one core: resized, all views run, maps fused at 500 x 500 for the asked classes;
+    beside three plain forwards to logits of images that have those sizes. mLDFR's VGG16 and
+    MobileNetV2. Scores and maps have to be those of the forwards. With a GPU it is wall time.
+fam
+    Images from which VGG16 at 224 pixels makes features, and FAM's head (3 templates, 5 parts)
+    logits and maps of them, in a second by one core; beside the features alone. With a GPU it is
+    wall time.
 channels-last, bf16
     The same backbones with their channels last in memory, or under autocast to bfloat16, beside
     plain ones: the ratio is the gain on this machine. They have no target.
@@ -64,6 +73,7 @@ from benchmarks.commands import wait_for_help, wait_for_plugins
 from benchmarks.drawing import draw_creatures
 from benchmarks.loading import load_photos
 from benchmarks.measurement import Measurement
+from benchmarks.methods import run_fam, run_mscam
 from benchmarks.opening import open_index
 from benchmarks.sweep import sweep_all_contours, sweep_largest_contour, sweep_tight
 from benchmarks.training import train_localizer
@@ -82,6 +92,8 @@ BENCHMARKS: dict[str, Callable[[bool], Measurement | list[Measurement]]] = {
     "open": open_index,
     "data": load_photos,
     "backbones": run_backbones,
+    "mscam": run_mscam,
+    "fam": run_fam,
     "channels-last": run_channels_last,
     "bf16": run_bf16,
 }

@@ -13,7 +13,7 @@ from importlib import import_module
 from pathlib import Path
 
 from wsoltool import __version__
-from wsoltool.commands import evaluate_options, prepare_options
+from wsoltool.commands import compare_options, evaluate_options, prepare_options
 from wsoltool.errors import WsolError
 
 #: Command -> what it does; the module ``wsoltool.commands.<name>`` runs it.
@@ -127,18 +127,6 @@ def _test(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _compare(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("first", type=Path, metavar="A.json", help="of wsoltool test or evaluate")
-    parser.add_argument(
-        "others", type=Path, nargs="+", metavar="B.json", help="each is compared with the first"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures to a file")
-    parser.add_argument(
-        "--resamples", type=_count, default=1000, metavar="N", help="bootstrap (default: 1000)"
-    )
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
-
-
 def _checkpoint(parser: argparse.ArgumentParser) -> None:
     # Optional for argparse, so that the command can say where checkpoints lie.
     parser.add_argument("checkpoint", metavar="CHECKPOINT", nargs="?", help="from wsoltool train")
@@ -207,7 +195,7 @@ _ARGUMENTS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "train": _train,
     "test": _test,
     "evaluate": evaluate_options.add_to,
-    "compare": _compare,
+    "compare": compare_options.add_to,
     "localize": _localize,
     "check": _config,
     "data": _data,

@@ -20,6 +20,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.logging import MMLogger
 
+from wsoltool.config_text import OrderedConfig
 from wsoltool.errors import ConfigError, check_choice, did_you_mean
 
 CONFIG_PACKAGE = "wsoltool_configs"
@@ -54,7 +55,7 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
             ) from error
     for key in [key for key in config if key.startswith("_")]:
         config.pop(key)
-    return config
+    return OrderedConfig(config._cfg_dict, filename=config.filename)
 
 
 def config_root() -> Path:

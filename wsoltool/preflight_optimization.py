@@ -95,7 +95,9 @@ def _with_signature(cls: type) -> type:
     """``cls``, or where it takes whatever its base takes, a class of its name that says what."""
     bases = [base for base in cls.__mro__ if "__init__" in vars(base)]
     for base in bases:
-        kinds = {parameter.kind for parameter in signature(base.__init__).parameters.values()}
+        kinds = {
+            parameter.kind for parameter in signature(vars(base)["__init__"]).parameters.values()
+        }
         if Parameter.VAR_KEYWORD not in kinds:
             return cls if base is bases[0] else type(cls.__name__, (base,), {})
     return cls

@@ -40,7 +40,7 @@ def schedule_problems(schedulers: Sequence[Any], index: int) -> Iterator[ConfigE
     if not _waits(_class_of(scheduler)):
         return
     found = [*_value_problems(scheduler, at), *_epoch_problems(scheduler, at)]
-    yield from found or _building_problems(scheduler, at)
+    yield from found or _building_problems(_class_of(scheduler), scheduler, at)
     for other, foreign in enumerate(schedulers):
         if _undoes(foreign, scheduler):
             yield ConfigError(
@@ -92,12 +92,11 @@ def _epoch_problems(scheduler: Mapping[str, Any], at: str) -> Iterator[ConfigErr
             )
 
 
-def _building_problems(scheduler: Mapping[str, Any], at: str) -> Iterator[ConfigError]:
+def _building_problems(cls: Any, scheduler: Mapping[str, Any], at: str) -> Iterator[ConfigError]:
     """What mmengine says of the values, which it would say only when the data are loaded."""
     import torch
     from torch.optim import SGD
 
-    cls = _class_of(scheduler)
     # The length of a list of lowest values is that of the optimizer's groups: not known here.
     left_out = ("type", "min_value", "by_epoch", "convert_to_iter_based", "epoch_length")
     settings = {key: value for key, value in scheduler.items() if key not in left_out}

@@ -1,4 +1,4 @@
-"""FAM on CUB-200-2011 with InceptionV3: plain CAM's network and recipe, FAM's head and fixed threshold."""
+"""FAM on CUB-200-2011 with InceptionV3: CAM's config with FAM's head and fixed threshold."""
 
 _base_ = ["../cam/cam_inceptionv3_cub.py"]
 

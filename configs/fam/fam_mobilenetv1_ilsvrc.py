@@ -1,6 +1,6 @@
 """FAM on ILSVRC with MobileNetV1 at 14 x 14 cells.
 
-torchvision publishes no weights of this network: ``file`` holds Keras' (``alpha=1``) under the names
+torchvision publishes no weights of this network: ``file`` holds Keras' (alpha 1) under the names
 of ``MobileNetV1().state_dict()``.
 """
 

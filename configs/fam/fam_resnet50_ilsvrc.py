@@ -1,4 +1,4 @@
-"""FAM on ILSVRC with ResNet50: plain CAM's network and recipe, FAM's head and fixed threshold."""
+"""FAM on ILSVRC with ResNet50: CAM's config with FAM's head and fixed threshold."""
 
 _base_ = ["../cam/cam_resnet50_ilsvrc.py"]
 

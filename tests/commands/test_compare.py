@@ -79,3 +79,46 @@ def test_a_comparison_that_cannot_be_written_is_refused_first(refused, reports, 
     message = refused("compare", *[reports / "a.json"] * 2, "--json", tmp_path)
     assert "a folder stands where a file" in message
     assert "percent" not in capsys.readouterr().out
+
+
+def test_the_training_is_recorded(reports):
+    training = json.loads((reports / "a.json").read_text())["training"]
+    assert training["seed"] == 0
+    assert training["run"].startswith("cam_small_creatures_")
+    assert training["epoch"] >= 1
+
+
+def test_groups_of_runs(wsoltool, reports, tmp_path):
+    file, pasted = tmp_path / "groups.json", tmp_path / "new" / "table.md"
+    groups = (f"low={reports}/a.json", f"high={reports}/[b].json")
+    outcome = wsoltool("compare", *groups, "--json", file, "--markdown", pasted)
+    assert outcome.code == 0, outcome
+    assert "high - low, percent; with its 95 % interval" in outcome.out
+    title = "10 images, percent; mean ± standard deviation over runs"
+    assert title in " ".join(outcome.out.split())
+    content = json.loads(file.read_text())
+    assert content["comparisons"][0]["drawn_together"], "one training, scored twice"
+    assert f"tables: {pasted}" in outcome.out
+    assert "| low 1 run | high 1 run | high - low |" in pasted.read_text()
+
+
+def test_files_can_be_pasted_too(wsoltool, reports, tmp_path):
+    pasted = tmp_path / "table.md"
+    assert wsoltool("compare", *[reports / "a.json"] * 2, "--markdown", pasted).code == 0
+    assert "| metric | threshold | A | B | B - A | only A | only B | p |" in pasted.read_text()
+
+
+def test_groups_and_files_do_not_mix(refused, reports):
+    message = refused("compare", reports / "a.json", f"b={reports}/b.json")
+    assert "groups of runs beside a plain file" in message
+
+
+def test_a_pattern_without_files_is_named(refused, reports):
+    message = refused("compare", f"a={reports}/a.json", f"b={reports}/x*.json")
+    assert "no file fits the pattern" in message
+
+
+def test_the_help_has_an_example_of_groups(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    assert "wsoltool compare 'cam=runs/cam_s*/result.json'" in capsys.readouterr().out

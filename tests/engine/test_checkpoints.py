@@ -9,7 +9,13 @@ import torch
 from mmengine.logging import HistoryBuffer
 from torch import nn
 
-from wsoltool.engine.checkpoints import from_plain, load_weights, read_checkpoint, to_plain
+from wsoltool.engine.checkpoints import (
+    from_plain,
+    load_weights,
+    read_checkpoint,
+    to_plain,
+    training_of,
+)
 from wsoltool.errors import CheckpointError
 
 
@@ -94,3 +100,10 @@ def test_histories_and_numpy_values_survive_as_plain_data(tmp_path):
     assert restored.data[0].tolist() == [1.0, 2.5]
     assert restored.data[1].tolist() == [1, 2]
     assert restored.max_length == 7
+
+
+def test_what_a_checkpoint_says_of_its_training():
+    meta = {"seed": 3, "experiment_name": "cam_1", "epoch": 4, "iter": 9}
+    assert training_of(meta) == {"seed": 3, "run": "cam_1", "epoch": 4}
+    assert training_of({"seed": None, "experiment_name": 5, "epoch": True}) == {}
+    assert training_of({}) == {}

@@ -70,6 +70,20 @@ def test_two_processes_take_the_steps_of_one_on_the_whole_batch(tmp_path, task):
 
 
 @pytest.mark.slow
+def test_a_schedule_watches_the_loss_of_all_processes(tmp_path):
+    run("schedule", tmp_path, 1)
+    run("schedule", tmp_path, 2)
+    files = ("schedule-0-of-1", "schedule-0-of-2", "schedule-1-of-2")
+    alone, first, second = (json.loads((tmp_path / f"{f}.json").read_text()) for f in files)
+    assert first == second
+    # Means 4, 20/6, 5 and 1.5: the third lowers the rate.
+    assert [rate for rate, _, _ in alone] == [1.0, 1.0, 0.1, 0.1]
+    assert [best for _, best, _ in first] == pytest.approx([4, 20 / 6, 20 / 6, 1.5])
+    for ours, theirs in zip(alone, first, strict=True):
+        assert ours == pytest.approx(theirs, rel=1e-6)
+
+
+@pytest.mark.slow
 def test_training_ends_with_one_network_and_scores_as_one_process(tmp_path):
     trained, current = tmp_path / "trained", tmp_path / "cwd"
     trained.mkdir()

@@ -43,6 +43,21 @@ def test_the_dumped_config_trains_alike(tiny_config, tmp_path):
     assert same(weights(tmp_path / "a" / "last.pth"), weights(tmp_path / "b" / "last.pth"))
 
 
+def test_the_dumped_config_keeps_the_order_of_groups_of_inserts(tiny_config, tmp_path):
+    from wsoltool.config import load_config
+
+    norm = {"at": "stage2", "module": {"type": "BatchNorm"}}
+    drop = {"at": "stage2", "module": {"type": "DropBlock", "block_size": 1}}
+    config = tiny_config(model__inserts={"sa": drop, "bn": [norm], "a": None})
+    runner = training_runner(config, tmp_path)
+    again = load_config(tmp_path / "cam_small_creatures.py")
+    assert list(again.model.inserts.items()) == list(config.model.inserts.items())
+    assert list(again.model.inserts) == ["sa", "bn", "a"]
+    # So in what checkpoints and the log's backend are given.
+    text = runner.cfg.pretty_text
+    assert text.index("sa=") < text.index("bn=") < text.index("a=None")
+
+
 def test_the_log_has_loss_and_speed(tiny_config, tmp_path):
     train(tiny_config(log_interval=1), tmp_path)
     (log,) = tmp_path.glob("*/vis_data/scalars.json")

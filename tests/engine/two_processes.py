@@ -1,25 +1,29 @@
 """What the processes of test_distributed.py do; run by torchrun, or alone as the reference.
 
-``two_processes.py step|inserts|train|test FOLDER``
+``two_processes.py step|inserts|schedule|train|test FOLDER``
 """
 
 from __future__ import annotations
 
 import json
+import logging
 import os
 import sys
 import warnings
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import torch
 from mmengine.dist import get_rank, get_world_size
 from mmengine.model import MMDistributedDataParallel
+from mmengine.optim.scheduler import ReduceOnPlateauLR
 from torch import Tensor, distributed, nn
 
 from wsoltool.config import load_config, plain
 from wsoltool.engine.distributed import join_group, wrapper_settings
 from wsoltool.engine.optimization import GroupingConstructor
+from wsoltool.engine.schedules import ScheduleHook
 from wsoltool.engine.scoring import Scoring, score_checkpoint
 from wsoltool.engine.training import training_runner
 from wsoltool.evaluation.further_table import figure_rows
@@ -126,6 +130,28 @@ def take_steps(model: Localizer, path: Path) -> None:
         batch = {"inputs": images[own], "samples": Samples.of([items[i] for i in own])}
         wrapped.train_step(batch, optimizer)
     torch.save(model.state_dict(), path)
+
+
+def schedule(folder: Path) -> None:
+    """Rates of four epochs of six images whose losses differ, each rank with its share of them."""
+    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    watching = ReduceOnPlateauLR(optimizer, monitor="train/loss", patience=0, threshold=0.0)
+    runner = SimpleNamespace(
+        param_schedulers=[watching], hooks=(), epoch=0, logger=logging.getLogger(__name__)
+    )
+    hook, found = ScheduleHook(), []
+    # The means fall, rise and fall; what rank 0 sees alone falls, falls and rises.
+    for losses in ([4, 4, 4, 4, 4, 4], [3, 5, 3, 5, 3, 1], [1, 9, 1, 9, 1, 9], [2, 1, 2, 1, 2, 1]):
+        own = torch.tensor(losses[get_rank() :: get_world_size()], dtype=torch.float32)
+        hook.before_train_epoch(runner)
+        for index, part in enumerate((own[:2], own[2:])):
+            batch = {"samples": [None] * len(part)}
+            hook.after_train_iter(runner, index, batch, {"loss": part.mean()})
+        hook.after_train_epoch(runner)
+        rate = optimizer.param_groups[0]["lr"]
+        found.append((rate, watching.best, watching.num_bad_epochs))
+    name = f"schedule-{get_rank()}-of-{get_world_size()}.json"
+    (folder / name).write_text(json.dumps(found))
 
 
 def train(folder: Path) -> None:

@@ -25,7 +25,9 @@ class Recorder(BoxExtractor):
         return Boxes(np.array([box], np.float32), np.ones(1, np.float32))
 
 
-def predicted(raw, size, region=None, flipped=False, class_ids=(3,), scores=(0.1, 0.6, 0.3)):
+def predicted(
+    raw, size, region=None, flipped=False, class_ids=(3,), scores=(0.1, 0.6, 0.3), parts=None
+):
     """A prediction of raw maps ``(n, h, w)`` under one view."""
     raw = torch.as_tensor(raw, dtype=torch.float32)
     region = region or (0.0, 0.0, float(size[1]), float(size[0]))
@@ -37,6 +39,7 @@ def predicted(raw, size, region=None, flipped=False, class_ids=(3,), scores=(0.1
         SingleView(),
         Recorder(),
         {"last": raw[:1] * 10},
+        None if parts is None else torch.tensor(parts, dtype=torch.float32),
     )
 
 
@@ -121,6 +124,41 @@ def test_each_class_has_its_row():
     assert prediction.map(3).tolist() == [[0.0, 1.0]]
     assert prediction.map(1).tolist() == [[1.0, 0.0]]
     assert prediction.raw_maps(1)[0].branches["cam"].tolist() == [[[1.0, 0.0]]]
+
+
+def with_parts(parts, size, **sample):
+    return predicted([[[0.0, 1.0]]], size, parts=parts, **sample)
+
+
+def test_part_maps_keep_their_values():
+    # Neither part reaches 0 or 1; columns with weights 0, 1/4, 3/4, 1 as those of maps.
+    prediction = with_parts([[[0.25, 0.5]], [[0.75, 0.75]]], (1, 4))
+    assert prediction.part_maps.tolist() == [[[0.25, 0.5]], [[0.75, 0.75]]]
+    answer = prediction.part_maps_at()
+    assert answer.dtype == np.float32
+    assert answer.tolist() == [[[0.25, 0.3125, 0.4375, 0.5]], [[0.75] * 4]]
+    assert prediction.part_maps_at((1, 2)).tolist() == [[[0.25, 0.5]], [[0.75, 0.75]]]
+
+
+def test_part_maps_lie_where_the_network_looked_and_the_image_s_way_round():
+    raw = [[[0.5, 1.0], [0.25, 0.75]]]
+    cropped = with_parts(raw, (4, 6), region=(1.0, 2.0, 3.0, 4.0))
+    expected = np.zeros((1, 4, 6))
+    expected[0, 2:4, 1:3] = raw[0]
+    assert cropped.part_maps_at().tolist() == expected.tolist()
+    assert with_parts(raw, (2, 2), flipped=True).part_maps_at().tolist() == [
+        [[1.0, 0.5], [0.75, 0.25]]
+    ]
+    assert with_parts(raw, (2, 2), flipped=True).part_maps.tolist() == [[[1.0, 0.5], [0.75, 0.25]]]
+    both = with_parts(raw, (4, 6), region=(1.0, 2.0, 3.0, 4.0), flipped=True)
+    assert both.part_maps_at()[0, 2:4, 1:3].tolist() == [[1.0, 0.5], [0.75, 0.25]]
+    assert both.part_maps_at((8, 12))[0, :4].max() == 0
+
+
+def test_without_parts_there_are_none():
+    prediction = predicted([[[0.0, 1.0]]], (1, 2))
+    assert prediction.part_maps is None
+    assert prediction.part_maps_at() is None
 
 
 @pytest.mark.parametrize("ask", ["map", "boxes", "raw_maps"])

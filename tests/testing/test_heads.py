@@ -36,6 +36,9 @@ class Head(CAMHead):
         maps = class_activation_map(features["last"], self.linear.weight, class_ids)
         return self._answer("maps", {"cam": maps})
 
+    def part_maps(self, features):
+        return self._answer("parts", features["last"].sigmoid())
+
 
 class FarTap(Head):
     taps = ("far",)
@@ -80,11 +83,21 @@ class SwitchesMode(Head):
             Head(maps=lambda maps: {f"cam {len(maps['cam'])}": maps["cam"]}),
             "branches depend on what is asked",
         ),
+        (Head(parts=lambda maps: maps[0]), r"not \(3, P, h, w\) but \(4, 7, 5\)"),
+        (Head(parts=lambda maps: maps[:, :0]), "not .3, P, h, w."),
+        (Head(parts=lambda maps: maps * torch.nan), "NaN or infinity"),
+        (Head(parts=lambda maps: maps * 2), r"part maps leave \[0, 1\]"),
+        (Head(parts=lambda maps: maps / maps.max() / len(maps)), "rest of the batch"),
+        (Head(parts=lambda maps: maps if len(maps) > 1 else None), "for some images only"),
     ],
 )
 def test_breaches_of_a_head_are_named(head, breach):
     with pytest.raises(AssertionError, match=breach):
         check_head(head, CHANNELS)
+
+
+def test_a_head_may_have_no_parts():
+    check_head(Head(parts=lambda maps: None), CHANNELS)
 
 
 def test_a_head_may_keep_the_contract_and_is_left_without_gradients():

@@ -178,3 +178,57 @@ def test_features_are_compared_with_maps_means_and_flattened_maps(backbones):
             backbones.check_features(maps, torch.tensor(wrong), 0.01)
     with pytest.raises(AssertionError):  # nothing but zeros shows nothing
         backbones.check_features(0 * maps, 0 * maps, 0.01)
+
+
+@pytest.fixture(scope="module")
+def methods(tool):
+    return import_module("benchmarks.methods")
+
+
+@pytest.fixture
+def mscam(methods):
+    """A localizer of three scales and images at the largest one's size."""
+    torch.manual_seed(1)
+    return methods.mscam_localizer("MobileNetV2"), torch.randn(methods.BATCH, 3, 64, 64)
+
+
+def test_the_networks_of_mscam_are_mldfr_s(methods):
+    for model in methods.MLDFR.values():
+        points = [insert["module"].get("kernel_size") for insert in model["inserts"]]
+        assert points[-3:] == [7, 5, 3]
+        assert model["backbone"]["surgery"] == "mldfr"
+
+
+def test_plain_forwards_see_the_sizes_of_the_views(methods, mscam):
+    localizer, images = mscam
+    sides = [view.apply(images).shape[-1] for view in localizer.fusion.views()]
+    assert sides == [32, 48, 64]
+    with torch.no_grad():
+        logits = methods.run_plainly(localizer, [images[..., :32, :32], images])
+    assert [tuple(batch.shape) for batch in logits] == [(methods.BATCH, methods.CLASSES)] * 2
+
+
+def test_maps_of_three_scales_are_made_for_the_labels_at_the_images_size(methods, mscam):
+    localizer, images = mscam
+    for index, (prediction, maps) in enumerate(methods.predict_maps(localizer, images)):
+        assert prediction.class_ids[0] == index
+        assert len(maps) == len(prediction.class_ids)
+        assert all(values.shape == methods.ORIGINAL for values in maps)
+
+
+def test_another_answer_than_that_of_the_forwards_is_no_measurement(methods, mscam):
+    localizer, images = mscam
+    with torch.no_grad():
+        methods.check_mscam(localizer, images)
+        localizer.fusion.reduce = "max"
+        with pytest.raises(AssertionError):
+            methods.check_mscam(localizer, images)
+        localizer.fusion.reduce = "sum"
+        localizer.head.scores = lambda features: localizer.head.logits(features).sigmoid()
+        with pytest.raises(AssertionError):
+            methods.check_mscam(localizer, images)
+
+
+def test_a_tenth_more_is_the_most(methods):
+    assert methods.AT_MOST.is_met(1 / 1.09)
+    assert not methods.AT_MOST.is_met(1 / 1.11)

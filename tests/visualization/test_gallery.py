@@ -6,17 +6,21 @@ from urllib.parse import unquote
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from wsoltool.datasets.creatures import Creatures
 from wsoltool.engine.pictures import gallery_items
 from wsoltool.errors import WorkDirError
 from wsoltool.functional.boxes import box_iou
 from wsoltool.models.builder import build_localizer
+from wsoltool.transforms.crop import CenterCrop
+from wsoltool.transforms.flip import RandomFlip
 from wsoltool.visualization.gallery import GalleryItem, draw_item, write_gallery
-from wsoltool.visualization.overlay import PART_COLOR, PREDICTED_COLOR, TRUTH_COLOR
+from wsoltool.visualization.overlay import PART_COLOR, PREDICTED_COLOR, TRUTH_COLOR, enlarge
+from wsoltool.visualization.parts import draw_parts, part_colors
 
 
-def item(name="a.jpg", caption="a", correct=None, size=(224, 224), **boxes):
+def item(name="a.jpg", caption="a", correct=None, size=(224, 224), part_maps=None, **boxes):
     none = np.zeros((0, 4))
     return GalleryItem(
         name=name,
@@ -24,6 +28,7 @@ def item(name="a.jpg", caption="a", correct=None, size=(224, 224), **boxes):
         localization_map=np.zeros(size, np.float32),
         caption=caption,
         correct=correct,
+        part_maps=part_maps,
         **{"predicted": none, "truth": none, "parts": none, **boxes},
     )
 
@@ -66,6 +71,41 @@ def test_hits_misses_and_unknown_are_told_apart(tmp_path):
     text = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert f"figure.hit {{ border-left-color: rgb{TRUTH_COLOR}" in text
     assert f"figure.miss {{ border-left-color: rgb{PREDICTED_COLOR}" in text
+
+
+def test_parts_stand_in_a_fourth_picture_and_leave_the_others_alone():
+    part_maps = np.linspace(0, 1, 2 * 112 * 112, dtype=np.float32).reshape(2, 112, 112)
+    box = {"truth": np.array([[5, 5, 60, 70]])}
+    without = draw_item(item(size=(112, 112), **box))
+    picture = draw_item(item(size=(112, 112), part_maps=part_maps, **box))
+    assert without.shape == (224, 3 * 224 + 2 * 4, 3)
+    assert picture.shape == (224, 4 * 224 + 3 * 4, 3)
+    assert np.array_equal(picture[:, : without.shape[1]], without)
+    black = np.zeros((224, 224, 3), np.uint8)
+    assert np.array_equal(picture[:, -224:], draw_parts(black, part_maps))
+
+
+def legend(path):
+    text = path.read_text(encoding="utf-8")
+    return text.partition("Each part from its own weakest")[2].partition("</p>")[0]
+
+
+def test_the_page_tells_the_parts_colours(tmp_path):
+    maps = np.ones((3, 224, 224), np.float32)
+    # Images without parts, or with fewer, stand beside others.
+    items = [item("1"), item("2", part_maps=maps), item("3", part_maps=maps[:1])]
+    index = write_gallery(tmp_path, items, "t", {})
+    shown = legend(index)
+    assert [f"background:rgb{color}" in shown for color in part_colors(4)] == [True] * 3 + [False]
+    assert [shown.count(f"</span>{number}") for number in range(5)] == [0, 1, 1, 1, 0]
+    assert "boxes, parts." in index.read_text(encoding="utf-8")
+
+
+def test_a_page_without_parts_does_not_speak_of_them(tmp_path):
+    text = write_gallery(tmp_path, [item("1")], "t", {}).read_text(encoding="utf-8")
+    assert "parts" not in text
+    assert "Each part" not in text
+    assert "minmax(440px" in text
 
 
 def test_class_names_are_text_and_never_html(tmp_path):
@@ -134,7 +174,7 @@ def creatures():
     return Creatures(split="test", length=7, image_size=32)
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def model():
     backbone = {"type": "SmallNet", "channels": (4, 4)}
     head = {"type": "cam.CAMHead", "num_classes": 10}
@@ -160,6 +200,46 @@ def test_items_tell_the_labelled_class_truth_and_overlap(creatures, model):
     overlap = box_iou(shown.predicted[:1], truth.boxes).max()
     assert shown.caption.endswith(f"IoU {overlap:.2f}")
     assert shown.correct is bool(overlap >= 0.5)
+
+
+def rising(features):
+    """One part, stronger from left to right in the network's input."""
+    return torch.linspace(0.25, 1, 4).expand(len(features["last"]), 1, 4, 4)
+
+
+def test_items_show_the_heads_parts(creatures, model, monkeypatch):
+    assert next(gallery_items(model, creatures, 1)).part_maps is None
+    monkeypatch.setattr(model.head, "part_maps", rising)
+    for shown in gallery_items(model, creatures, 2):
+        assert not model.wants_part_maps  # also while the caller draws
+        assert shown.part_maps.shape == (1, 32, 32)
+        # Cell centres at 4 and 12 pixels: 0.25 from the border to the first, half between.
+        assert shown.part_maps[0, 5, [0, 3, 31]].tolist() == [0.25, 0.25, 1]
+        assert shown.part_maps[0, 5, [7, 8]].mean() == pytest.approx(0.375)
+
+
+def test_a_test_that_is_cut_short_leaves_no_switch_behind(creatures, model, monkeypatch):
+    def broken(features):
+        raise ValueError("no parts")
+
+    monkeypatch.setattr(model.head, "part_maps", broken)
+    with pytest.raises(ValueError, match="no parts"):
+        next(gallery_items(model, creatures, 1))
+    assert not model.wants_part_maps
+
+
+def test_parts_of_cropped_and_mirrored_inputs_are_put_back(model, monkeypatch):
+    monkeypatch.setattr(model.head, "part_maps", rising)
+    turned = (CenterCrop(16), RandomFlip(1.0))
+    shown = next(gallery_items(model, Creatures("test", 1, image_size=32, pipeline=turned), 1))
+    inside = shown.part_maps[0, 8:24, 8:24]
+    assert inside.sum() == shown.part_maps.sum() > 0
+    assert (np.diff(inside, axis=1) <= 0).all()
+    assert inside[3, [0, -1]].tolist() == [1, 0.25]
+    # Outside the picture is the grey image, whatever lies below the weakest part inside.
+    image, picture = shown.image, draw_item(shown)[:, -224:]
+    grey = cv2.cvtColor(enlarge(image, 224)[0], cv2.COLOR_RGB2GRAY)
+    assert np.array_equal(picture[60:164, :50], np.repeat(grey[60:164, :50, None], 3, axis=2))
 
 
 def test_of_several_classes_the_first_is_shown_with_its_own_boxes(model):

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from wsoltool.visualization.lettering import legible, line_height, shortened, write_text
+from wsoltool.visualization.lettering import legible, line_height, shortened, text_width, write_text
 
 
 def written(text, shape=(40, 300), place=(5, 6), size=14):
@@ -31,6 +31,11 @@ def test_letters_that_the_font_lacks_are_escaped():
     assert legible("猫 cat") == r"\u732b cat"
     assert legible("a\nb\x00\udcff") == r"a\nb\x00\udcff"
     assert written("猫")[0].any()  # and does not raise
+
+
+@pytest.mark.parametrize("text", ["7", "12", "猫 cat"])
+def test_the_width_is_that_of_the_text_written(text):
+    assert text_width(text, 14) == written(text, place=(5, 6))[1] - 5
 
 
 def test_text_is_cut_at_the_pictures_border():

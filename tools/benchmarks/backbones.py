@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Iterator
 from copy import deepcopy
 from functools import partial
@@ -12,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from benchmarks.measurement import Measurement, Target, alternate, compare, one_thread
+from benchmarks.measurement import Measurement, Target, alternate, clock, compare, one_thread
 from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.backbones.densenet import DenseNet161
 from wsoltool.models.backbones.inception import GoogLeNet, InceptionV3
@@ -169,14 +168,6 @@ def check_features(own: Tensor, other: Tensor, tolerance: float) -> None:
 
 
 def _rate(forward: Forward, images: Tensor) -> float:
-    start = _clock()
+    start = clock()
     forward(images)
-    return len(images) / (_clock() - start)
-
-
-def _clock() -> float:
-    """Seconds of a core for this thread; with a GPU, which works beside it, seconds on the wall."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
-        return time.perf_counter()
-    return time.thread_time()
+    return len(images) / (clock() - start)

@@ -109,6 +109,14 @@ def cpu_rate(work: Callable[[], Any], items: int) -> float:
     return items / (time.thread_time() - start)
 
 
+def clock() -> float:
+    """Seconds of a core for this thread; with a GPU, which works beside it, seconds on the wall."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+        return time.perf_counter()
+    return time.thread_time()
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Keep OpenCV and torch to the calling thread."""

@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> None:
             "checkpoint": str(arguments.checkpoint),
             "cfg_options": list(arguments.cfg_options),
             "data": outcome.data,
+            "training": outcome.training,
         }
         write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
         print(f"figures: {figures_file}")

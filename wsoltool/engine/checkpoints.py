@@ -112,6 +112,17 @@ def trained_on(meta: Mapping[str, Any], source: str | Path) -> dict[str, dict[st
     return {str(split): dict(entry) for split, entry in data.items()}
 
 
+def training_of(meta: Mapping[str, Any]) -> dict[str, Any]:
+    """What a checkpoint says of its training, as far as it does.
+
+    Keys: ``seed``; ``run``, a name that no other training has; ``epoch``, how many were trained.
+    """
+    said = {"seed": meta.get("seed"), "run": meta.get("experiment_name")}
+    said["epoch"] = meta.get("epoch")
+    kinds = {"seed": int, "run": str, "epoch": int}
+    return {name: value for name, value in said.items() if type(value) is kinds[name]}
+
+
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
     """The newest checkpoint in a work directory, wherever that was moved to."""
     pointer = Path(work_dir) / "last_checkpoint"

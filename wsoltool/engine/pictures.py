@@ -24,15 +24,25 @@ _NONE = np.zeros((0, 4), np.float32)
 def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Iterator[GalleryItem]:
     """Images spread evenly over a split, with the map and the boxes of the labelled class.
 
-    Of several labels the first is shown; of none, the surest class.
+    Of several labels the first is shown; of none, the surest class. Part maps are shown where the
+    head has them.
     """
     localizer: Localizer = model.module if is_model_wrapper(model) else model
     localizer.eval()
     indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     for index in indices:
-        with torch.no_grad():
-            prediction = localizer.test_step(collate([dataset[int(index)]]))[0]
+        prediction = _predict(localizer, collate([dataset[int(index)]]))
         yield _item(prediction, dataset, int(index))
+
+
+def _predict(localizer: Localizer, batch: dict[str, Any]) -> Prediction:
+    """One image's prediction, with part maps; the localizer is left as it was."""
+    before, localizer.wants_part_maps = localizer.wants_part_maps, True
+    try:
+        with torch.no_grad():
+            return localizer.test_step(batch)[0]
+    finally:
+        localizer.wants_part_maps = before
 
 
 def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> GalleryItem:
@@ -55,6 +65,7 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
         parts=_NONE if parts is None else parts,
         caption=f"{sample.image_id}: {dataset.classes[label]}{verdict}{overlap}",
         correct=None if iou is None else iou >= 0.5,
+        part_maps=prediction.part_maps_at(),
     )
 
 

@@ -55,7 +55,7 @@ class ScheduleHook(ParamSchedulerHook):
         images = len(data_batch["samples"])
         self._images += images
         for name in self._sums:
-            self._sums[name] += images * float(found[name])
+            self._sums[name] += images * found[name].detach().item()
 
     def after_train_epoch(self, runner: Runner) -> None:
         # Counts the epoch for all schedules, as mmengine does before its validation.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from wsoltool.config import plain
 from wsoltool.datasets.collate import check_classes, check_disjoint
-from wsoltool.engine.checkpoints import load_weights, read_checkpoint, trained_on
+from wsoltool.engine.checkpoints import load_weights, read_checkpoint, trained_on, training_of
 from wsoltool.engine.dataloaders import build_dataloader, build_dataset
 from wsoltool.engine.distributed import join_group
 from wsoltool.engine.metrics import (
@@ -51,6 +51,8 @@ class Scoring:
         tables: Of those that have one, in the config's order; none on other ranks.
         data: Split -> which images were scored, chose thresholds or, as the checkpoint says, were
             trained on; see :meth:`~wsoltool.datasets.provenance.Provenance.plain`.
+        training: What the checkpoint says of it, see
+            :func:`~wsoltool.engine.checkpoints.training_of`.
     """
 
     summary: Summary | None
@@ -60,6 +62,7 @@ class Scoring:
     further: dict[str, float]
     tables: list[FurtherSummary]
     data: dict[str, dict[str, Any]]
+    training: dict[str, Any] = field(default_factory=dict)
 
 
 def load_localizer(config: Config, checkpoint: str | Path) -> tuple[Localizer, dict[str, Any]]:
@@ -125,7 +128,8 @@ def score_checkpoint(
     runner = build_runner(config, folder, model=model, **parts)
     own = {dataset.split: dataset.provenance.plain() for dataset in sets.values()}
     trained = {split: of for split, of in trained_on(meta, checkpoint).items() if split not in own}
-    return _score(runner, "val_dataloader" in sets, {**own, **trained})
+    found = _score(runner, "val_dataloader" in sets, {**own, **trained})
+    return replace(found, training=training_of(meta))
 
 
 def _write_maps(table: LocalizationMetric | None, folder: Path) -> None:

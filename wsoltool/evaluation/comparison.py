@@ -129,7 +129,7 @@ def compare_reports(
     others = [_other(file, images, resamples, seed) for file in files[1:]]
     comparison = Comparison(
         files=tuple(Path(file) for file in files),
-        origins=(_origin(figures), *(_origin(own) for _, own in others)),
+        origins=(origin_of(figures), *(origin_of(own) for _, own in others)),
         data=(images.data, *(own.get("data", {}) for _, own in others)),
         differences=_tested([_differences(base, summary) for summary, _ in others]),
         protocols=base.protocols,
@@ -143,21 +143,27 @@ def compare_reports(
 
 def _first(file: str | Path, resamples: int, seed: int) -> tuple[Summary, Images, dict[str, Any]]:
     report = read_report(file)
-    return _summary(report, resamples, seed), Images.of(report), report.figures
+    return recomputed(report, resamples, seed), Images.of(report), report.figures
 
 
 def _other(
     file: str | Path, images: Images, resamples: int, seed: int
 ) -> tuple[Summary, dict[str, Any]]:
     report = aligned(read_report(file), images)
-    return _summary(report, resamples, seed), report.figures
+    return recomputed(report, resamples, seed), report.figures
 
 
-def _origin(figures: dict[str, Any]) -> dict[str, Any]:
+def origin_of(figures: dict[str, Any]) -> dict[str, Any]:
+    """What a report says was evaluated."""
     return {name: figures[name] for name in ORIGIN if name in figures}
 
 
-def _summary(report: Report, resamples: int, seed: int) -> Summary:
+def recomputed(report: Report, resamples: int, seed: int) -> Summary:
+    """The figures that a report's results give, with their resamples.
+
+    Raises:
+        EvaluationError: They are not the figures that the report names.
+    """
     summary = summarize(
         report.results,
         report.fullsup,
@@ -173,7 +179,7 @@ def _summary(report: Report, resamples: int, seed: int) -> Summary:
 
 def _check_figures(report: Report, summary: Summary) -> None:
     """The written figures must be those that the written results give."""
-    own = {_key(row): row.estimate.value for row in summary.rows}
+    own = {row_key(row): row.estimate.value for row in summary.rows}
     for row in report.figures["rows"]:
         key = (row["protocol"], row["metric"], row["threshold_source"], row["subset"])
         if abs(own.get(key, row["value"]) - row["value"]) > SLACK:
@@ -186,16 +192,17 @@ def _check_figures(report: Report, summary: Summary) -> None:
             )
 
 
-def _key(row: Row) -> tuple[str | None, str, str | None, str]:
+def row_key(row: Row) -> tuple[str | None, str, str | None, str]:
+    """What makes a row the same figure in two evaluations."""
     return row.protocol, row.name, row.source, row.subset
 
 
 def _differences(base: Summary, other: Summary) -> list[Difference]:
     """Without tests yet."""
-    others = {_key(row): row for row in other.rows}
+    others = {row_key(row): row for row in other.rows}
     differences = []
     for a in base.rows:
-        if (b := others.get(_key(a))) is None:
+        if (b := others.get(row_key(a))) is None:
             continue
         assert a.images == b.images, "the truth is the same, and with it every subset"
         assert a.estimate.resampled is not None
@@ -207,7 +214,7 @@ def _differences(base: Summary, other: Summary) -> list[Difference]:
 
 def _tested(pairs: Sequence[list[Difference]]) -> tuple[list[Difference], ...]:
     """Add McNemar's test where it applies; Holm's adjustment is over all of them."""
-    tested = [own for differences in pairs for own in differences if _is_tested(own)]
+    tested = [own for differences in pairs for own in differences if is_tested(own.a)]
     counts = [_discordant(own) for own in tested]
     p_values = [mcnemar(*each) for each in counts]
     found = {
@@ -217,8 +224,9 @@ def _tested(pairs: Sequence[list[Difference]]) -> tuple[list[Difference], ...]:
     return tuple([found.get(id(own), own) for own in differences] for differences in pairs)
 
 
-def _is_tested(difference: Difference) -> bool:
-    return difference.a.name in TESTED and difference.a.subset == ALL
+def is_tested(row: Row) -> bool:
+    """Whether the figure is one of those whose p-values are adjusted together."""
+    return row.name in TESTED and row.subset == ALL
 
 
 def _discordant(difference: Difference) -> tuple[int, int]:
@@ -239,7 +247,7 @@ def check_comparison(comparison: Comparison) -> None:
         counts = difference.images
         if counts is None:
             continue
-        where = ", ".join(str(part) for part in _key(difference.a) if part is not None)
+        where = ", ".join(str(part) for part in row_key(difference.a) if part is not None)
         implied = 100.0 * (counts.only_b - counts.only_a) / difference.a.images
         if abs(implied - difference.value) > SLACK:
             raise contradiction(

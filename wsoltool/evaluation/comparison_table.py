@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -94,24 +95,26 @@ def _table(comparison: Comparison, index: int) -> Table:
     table.add_column("threshold", no_wrap=True)
     for name in ("A", "B", "B - A", "only A", "only B", "p"):
         table.add_column(name, justify="right", no_wrap=True)
-    shown = [own for own in comparison.differences[index] if _is_shown(own.a)]
+    shown = [own for own in comparison.differences[index] if is_shown(own.a)]
     unbound = [own for own in shown if own.a.protocol is None or own.a.name == PART_IOU]
-    _add_section(table, [_cells(own, "") for own in unbound])
+    add_section(table, [_cells(own, "") for own in unbound])
     for protocol in comparison.protocols:
         bound = [own for own in shown if own.a.protocol == protocol and own not in unbound]
-        _add_section(table, [[protocol], *[_cells(own, "  ") for own in bound]])
+        add_section(table, [[protocol], *[_cells(own, "  ") for own in bound]])
     return table
 
 
-def _add_section(table: Table, lines: list[list[str]]) -> None:
+def add_section(table: Table, lines: list[list[str]]) -> None:
+    """Add rows of cells with a gap after the last."""
     for line in lines:
         table.add_row(*line, end_section=line is lines[-1])
 
 
-def _is_shown(row: Row) -> bool:
+def is_shown(row: Row, small_too: Sequence[str] = SMALL_TOO) -> bool:
+    """Whether the printed table has the row; for small objects only metrics of ``small_too``."""
     if row.subset == ALL:
         return row.name not in DETAILS
-    return row.name in SMALL_TOO
+    return row.name in small_too
 
 
 def _cells(difference: Difference, indent: str) -> list[str]:
@@ -120,11 +123,14 @@ def _cells(difference: Difference, indent: str) -> list[str]:
     mark = " *" if difference.excludes_zero else "  "
     figures = [f"{a.estimate.value:.1f}", f"{b.estimate.value:.1f}", change + mark]
     counts = difference.images
-    tested = [] if counts is None else [str(counts.only_a), str(counts.only_b), _p(counts.p_holm)]
+    tested = (
+        [] if counts is None else [str(counts.only_a), str(counts.only_b), p_value(counts.p_holm)]
+    )
     return [indent + label(a), a.source or "", *figures, *tested]
 
 
-def _p(value: float) -> str:
+def p_value(value: float) -> str:
+    """A p-value to three digits."""
     return f"< {SMALLEST_P}" if value < SMALLEST_P else f"{value:.3f}"
 
 

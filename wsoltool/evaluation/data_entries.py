@@ -48,8 +48,15 @@ def data_lines(data: DataEntries) -> list[str]:
     return [*left_out, *(f"data set: {remark}" for remark in remarks)]
 
 
-def difference_lines(a: DataEntries, b: DataEntries) -> list[str]:
+def difference_lines(
+    a: DataEntries, b: DataEntries, names: tuple[str, str] = ("A", "B")
+) -> list[str]:
     """What two evaluations of the same images had beside them that was not the same.
+
+    Args:
+        a: Of one.
+        b: Of the other.
+        names: What the lines call them.
 
     Example:
         >>> difference_lines(
@@ -59,7 +66,7 @@ def difference_lines(a: DataEntries, b: DataEntries) -> list[str]:
         ['A and B were trained on different images (train-weaksup: 9 and 8).']
     """
     return [
-        f"A and B were {role} different images"
+        f"{names[0]} and {names[1]} were {role} different images"
         f" ({split}: {a[split]['images']:,} and {b[split]['images']:,})."
         for split, role in ROLES.items()
         if split in a and split in b and a[split].get("ids_sha256") != b[split].get("ids_sha256")

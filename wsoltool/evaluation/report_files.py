@@ -126,14 +126,22 @@ def _check_entries(path: Path, figures: dict[str, Any]) -> None:
         isinstance(row, dict) and names <= row.keys() and isinstance(row["value"], int | float)
         for row in rows
     )
-    sound = are_data_entries(figures.get("data", {}))
+    sound = are_data_entries(figures.get("data", {})) and _is_training(figures.get("training", {}))
     if not complete or not sound or not (threshold is None or number):
         raise EvaluationError(
             "the figures are incomplete",
-            at=f"{path}: rows, fixed_threshold, data",
+            at=f"{path}: rows, fixed_threshold, data, training",
             expected=EXPECTED,
             hint=AGAIN,
         )
+
+
+def _is_training(entry: object) -> bool:
+    return (
+        isinstance(entry, dict)
+        and type(entry.get("seed", 0)) is int
+        and isinstance(entry.get("run", ""), str)
+    )
 
 
 def _entry(path: Path) -> dict[str, str]:

@@ -87,6 +87,8 @@ class Localizer(BaseModel):
         self.map_source = map_source or HeadMaps()
         #: Which classes are mapped at test; commands replace it.
         self.class_query: ClassQuery = labels_and_top1
+        #: Whether predictions hold the head's part maps, for pictures; tests leave it off.
+        self.wants_part_maps = False
         self._cover_told = False
         head.bind(backbone)
         self._check_parts()
@@ -179,6 +181,7 @@ class Localizer(BaseModel):
             asked = class_ids.to(images.device)
             features = seen[first][1]
             context = to_cpu({name: first.undo(features[name]) for name in self.boxes.features})
+            parts = self._part_maps(first, features)
             del features
             maps = [
                 self._view_maps(view, *(seen.pop(view, None) or self._see(view, images)), asked)
@@ -196,6 +199,7 @@ class Localizer(BaseModel):
                 fusion=self.fusion,
                 extractor=self.boxes,
                 features={name: feature[index] for name, feature in context.items()},
+                part_maps=None if parts is None else parts[index],
             )
             for index, sample in enumerate(samples)
         ]
@@ -233,6 +237,11 @@ class Localizer(BaseModel):
         """``(B, n, h, w)`` raw maps of a view, on the CPU and not mirrored."""
         maps = self.map_source.maps(self.backbone, self.head, images, features, class_ids)
         return ViewMaps(view, to_cpu({name: view.undo(m) for name, m in maps.items()}))
+
+    def _part_maps(self, view: View, features: dict[str, Tensor]) -> Tensor | None:
+        """``(B, P, h, w)`` in [0, 1] on the CPU, not mirrored; None if not wanted or no parts."""
+        found = self.head.part_maps(features) if self.wants_part_maps else None
+        return None if found is None else to_cpu({"parts": view.undo(found)})["parts"]
 
     def _ask(self, scores: Tensor, samples: Samples) -> tuple[Tensor, list[int]]:
         """``(B, n)`` classes to map, and how many of each row were asked for."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from wsoltool.errors import EvaluationError
+from wsoltool.functional.maps import resize_maps
 from wsoltool.models.contracts import BoxExtractor, Fusion
 from wsoltool.structures import BoxContext, Boxes, Sample, Size, ViewMaps
 
@@ -27,6 +28,8 @@ class Prediction:
         fusion: Makes one map of them.
         extractor: Makes boxes of that.
         features: Feature name -> ``(C, h, w)``, what the extractor asks for.
+        part_maps: ``(P, h, w)`` float32 in [0, 1] of the head's parts, where they were wanted and
+            the head has them.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class Prediction:
         fusion: Fusion,
         extractor: BoxExtractor,
         features: Mapping[str, Tensor] | None = None,
+        part_maps: Tensor | None = None,
     ) -> None:
         self.sample = sample
         self.scores = scores
@@ -46,6 +50,7 @@ class Prediction:
         self._fusion = fusion
         self._extractor = extractor
         self._features = dict(features or {})
+        self._part_maps = part_maps
 
     def top_classes(self, count: int) -> list[int]:
         """The classes with the highest scores, best first; ties by class index."""
@@ -65,12 +70,29 @@ class Prediction:
         size = size or self.sample.size
         raw = self.raw_maps(class_id)
         target, window = _window(self.sample, size)
-        fused = self._fusion.fuse(raw, target)[0].numpy()
-        if target == size:
-            return fused
-        canvas = np.zeros(size, np.float32)
-        canvas[window] = fused
-        return canvas
+        return _paste(self._fusion.fuse(raw, target)[0].numpy(), size, window)
+
+    @property
+    def part_maps(self) -> Tensor | None:
+        """Raw maps of the head's parts ``(P, h, w)``, not mirrored; None if there are none."""
+        return None if self._part_maps is None else _unflip(self._part_maps, self.sample)
+
+    def part_maps_at(self, size: Size | None = None) -> np.ndarray | None:
+        """The parts ``(P, H, W)`` float32 in [0, 1]: what the head answered, enlarged.
+
+        Nothing is stretched to [0, 1] here; pixels that the network did not see are 0.
+
+        Args:
+            size: As of :meth:`map`.
+
+        Returns:
+            None where part maps were not wanted or the head has none.
+        """
+        raw, size = self.part_maps, size or self.sample.size
+        if raw is None:
+            return None
+        target, window = _window(self.sample, size)
+        return _paste(resize_maps(raw, target).numpy(), size, window)
 
     def raw_maps(self, class_id: int) -> list[ViewMaps]:
         """Every view's raw maps of one class: branches ``(1, h, w)``, not mirrored."""
@@ -101,6 +123,15 @@ class Prediction:
             features={name: _unflip(f, self.sample) for name, f in self._features.items()},
         )
         return self._extractor(self.map(class_id), context)
+
+
+def _paste(maps: np.ndarray, size: Size, window: tuple[slice, slice]) -> np.ndarray:
+    """Maps ``(..., h, w)`` at their place in zeros ``(..., *size)``."""
+    if maps.shape[-2:] == size:
+        return maps
+    canvas = np.zeros((*maps.shape[:-2], *size), np.float32)
+    canvas[..., window[0], window[1]] = maps
+    return canvas
 
 
 def _unflip(maps: Tensor, sample: Sample) -> Tensor:

@@ -29,7 +29,7 @@ def check_head(
     labels: Sequence[str] = ("index",),
     grid: Size = (7, 5),
 ) -> None:
-    """Check a CAM head: taps, scores, losses with gradients, maps for any asked classes.
+    """Check a CAM head: taps, scores, losses with gradients, maps for any classes, part maps.
 
     Args:
         head: Built, and bound to its backbone if it needs one. Its mode and gradients are reset.
@@ -48,6 +48,7 @@ def check_head(
     with Unchanged(features, head), torch.no_grad():
         _check_head_scores(head, features)
         _check_head_maps(head, features)
+        _check_head_part_maps(head, features)
 
 
 def _check_head_training(head: CAMHead, features: dict[str, Tensor], samples: Samples) -> None:
@@ -91,6 +92,20 @@ def _check_head_maps(head: CAMHead, features: dict[str, Tensor]) -> None:
     for name, value in alone.items():
         breach = f"map {name!r} depends on the other images or classes asked"
         require_close(breach, value, maps[name][:1, 2:3])
+
+
+def _check_head_part_maps(head: CAMHead, features: dict[str, Tensor]) -> None:
+    maps = head.part_maps(features)
+    if maps is None:
+        return
+    proper = maps.ndim == 4 and len(maps) == 3 and 0 not in maps.shape
+    require(proper, f"part maps are not (3, P, h, w) but {tuple(maps.shape)}")
+    require_finite("part maps", maps)
+    require(bool((maps >= 0).all() and (maps <= 1).all()), "part maps leave [0, 1]")
+    alone = head.part_maps({name: value[:1] for name, value in features.items()})
+    require(alone is not None, "part maps are there for some images only")
+    assert alone is not None
+    require_close("part maps of an image depend on the rest of the batch", alone, maps[:1])
 
 
 @seeded

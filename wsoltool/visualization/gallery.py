@@ -22,6 +22,7 @@ from wsoltool.visualization.overlay import (
     save_png,
     side_by_side,
 )
+from wsoltool.visualization.parts import draw_parts, part_colors
 
 _SIDE = 224
 
@@ -39,6 +40,8 @@ class GalleryItem:
         parts: ``(P, 4)`` boxes of the discriminative part, may be empty.
         caption: One line below the picture.
         correct: Whether it counts as localized; None if unknown.
+        part_maps: ``(P, H, W)`` in [0, 1], what the network takes for P parts, 0 where it did not
+            look; None if it knows no parts.
     """
 
     name: str
@@ -49,16 +52,18 @@ class GalleryItem:
     parts: np.ndarray
     caption: str
     correct: bool | None = None
+    part_maps: np.ndarray | None = None
 
 
 def draw_item(item: GalleryItem) -> np.ndarray:
-    """Image, map over image, and boxes against truth, side by side."""
+    """Image, map over image, boxes against truth and, if known, parts, side by side."""
     image, factor = enlarge(item.image, _SIDE)
     overlay = blend_map(image, item.localization_map)
     boxes = draw_boxes(image, item.parts, PART_COLOR, factor)
     boxes = draw_boxes(boxes, item.truth, TRUTH_COLOR, factor)
     boxes = draw_boxes(boxes, item.predicted, PREDICTED_COLOR, factor)
-    return side_by_side([image, overlay, boxes])
+    parts = [] if item.part_maps is None else [draw_parts(image, item.part_maps)]
+    return side_by_side([image, overlay, boxes, *parts])
 
 
 def write_gallery(
@@ -80,10 +85,11 @@ def write_gallery(
     Raises:
         WorkDirError: The folder cannot be written.
     """
-    entries = []
+    entries, part_count = [], 0
     for item in items:
         path = Path("pictures", *_inside(item.name))
         save_png(folder / path, draw_item(item))
+        part_count = max(part_count, 0 if item.part_maps is None else len(item.part_maps))
         link = quote(path.as_posix())
         entries.append({"path": link, "caption": item.caption, "correct": item.correct})
     environment = Environment(loader=PackageLoader("wsoltool.visualization"), autoescape=True)
@@ -94,6 +100,7 @@ def write_gallery(
         notes=notes,
         entries=entries,
         colors={name: f"rgb{color}" for name, color in colors.items()},
+        part_colors=[f"rgb{color}" for color in part_colors(part_count)],
     )
     index = folder / "index.html"
     try:

@@ -31,8 +31,7 @@ def write_text(
     Returns:
         x where the text ends.
     """
-    font, text = _font(size), legible(text)
-    width = round(font.getlength(text))
+    width, font, text = text_width(text, size), _font(size), legible(text)
     left, top = place
     strip = image[top : top + line_height(size), left : left + width + 1]
     if strip.size:
@@ -40,6 +39,11 @@ def write_text(
         ImageDraw.Draw(canvas).text((0, 0), text, fill=color, font=font)
         strip[:] = np.asarray(canvas)
     return left + width
+
+
+def text_width(text: str, size: int) -> int:
+    """How many pixels a line takes from left to right, as :func:`write_text` writes it."""
+    return round(_font(size).getlength(legible(text)))
 
 
 def line_height(size: int) -> int:

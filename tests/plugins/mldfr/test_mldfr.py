@@ -54,6 +54,20 @@ def test_face_offers_the_recalibration():
     assert mldfr.wsoltool_recalibrations() == [SelfAttention]
 
 
+def test_start_sets_how_open_the_attentions_begin():
+    module = SelfAttention(4, kernel_size=3, start=4.0)
+    features = torch.rand(8, 4, 5, 5)
+    kept = (module(features) / features).detach()
+    assert 0.9 < kept.mean() < 1
+    halved = (SelfAttention(4, kernel_size=3)(features) / features).detach()
+    assert halved.mean() == pytest.approx(0.25, abs=0.05)
+
+
+def test_start_needs_the_norm():
+    with pytest.raises(ConfigError, match="without norm"):
+        SelfAttention(4, norm=False, start=4.0)
+
+
 def test_channel_attention_by_hand():
     # Eq. (5): scores (1 + 2) ln 3 and (1 - 4) ln 3, so 27/28 and 1/28.
     gates = torch.tensor([27 / 28, 1 / 28]).view(2, 1, 1)
