@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
+import json
 
+from wsoltool.cli import main
 from wsoltool.config import config_root
 from wsoltool.testing.voc_trees import write_voc_tree
 
@@ -21,21 +22,26 @@ SMALL = {
 }
 
 
-@pytest.mark.parametrize(
-    ("name", "classes"),
-    [
-        ("mldfr_vgg16_voc2007", {"cat", "dog", "person"}),
-        # Trainval's cat stands beside a person who is too hard to count.
-        ("mldfr_vgg16_voc2007_corloc", {"cat", "dog", "person"}),
-    ],
-)
-def test_voc(train_and_score, tmp_path, name: str, classes: set[str]) -> None:
+def test_one_checkpoint_gives_map_on_test_and_corloc_on_trainval(
+    train_and_score, tmp_path, capsys
+) -> None:
     write_voc_tree(tmp_path)
-    text = f"_base_ = [{str(config_root() / 'mldfr' / f'{name}.py')!r}]\n"
-    content = train_and_score(text, {**SMALL, "data_root": tmp_path})
-    rows = {row["metric"]: row for row in content["further_rows"]}
-    assert {"mAP@0.5", "mAP@0.3", "mAP@0.1", "CorLoc"} <= set(rows)
-    values = rows["CorLoc"]["per_class"]
-    assert {label for label, value in values.items() if value is not None} == classes
-    images = 4 if name.endswith("corloc") else 3
-    assert rows["CorLoc"]["images"] == images
+    options = {**SMALL, "data_root": tmp_path}
+    text = f"_base_ = [{(config_root() / 'mldfr/mldfr_vgg16_voc2007.py').as_posix()!r}]\n"
+    on_test = rows_of(train_and_score(text, options))
+    assert {"mAP@0.5", "mAP@0.3", "mAP@0.1"} <= set(on_test)
+    assert on_test["CorLoc"]["images"] == 3
+
+    figures = tmp_path / "corloc.json"
+    arguments = ["mldfr/mldfr_vgg16_voc2007_corloc.py", str(tmp_path / "work/last.pth")]
+    switches = [f"{key}={value}" for key, value in options.items()]
+    outcome = main(["test", *arguments, "--json", str(figures), "--cfg-options", *switches])
+    assert outcome == 0, capsys.readouterr()
+    corloc = rows_of(json.loads(figures.read_text()))["CorLoc"]
+    assert corloc["images"] == 4
+    known = {label for label, value in corloc["per_class"].items() if value is not None}
+    assert known == {"cat", "dog", "person"}
+
+
+def rows_of(content: dict) -> dict[str, dict]:
+    return {row["metric"]: row for row in content["further_rows"]}
