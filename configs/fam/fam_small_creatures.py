@@ -1,6 +1,6 @@
-"""FAM on the embedded creatures: plain CAM's config with FAM's head and its fixed threshold."""
+"""FAM on the creatures with coats: plain CAM's config with FAM's head and its fixed threshold."""
 
-_base_ = ["../cam/cam_small_creatures.py"]
+_base_ = ["../cam/cam_small_creatures_coats.py"]
 
 model = dict(
     head=dict(_delete_=True, type="fam.FAMHead", num_classes=10),
