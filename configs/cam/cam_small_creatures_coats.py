@@ -1,7 +1,7 @@
 """CAM on creatures whose coat goes with the class too, in four of five: all of the body tells it.
 
-The demo's creatures differ in the head alone, so that nothing but the head is of use to a class. Here
-a method that looks for all that is of use can find the object.
+The demo's creatures differ in the head alone, so that nothing but the head tells the class. Here a
+method that looks for all that does can find the object.
 """
 
 _base_ = ["cam_small_creatures.py"]
