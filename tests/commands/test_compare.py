@@ -62,6 +62,12 @@ def test_one_file_alone_or_no_resamples_are_usage_errors(reports, capsys):
     assert "'0' is no number above 0" in capsys.readouterr().err
 
 
+def test_a_seed_below_0_is_a_usage_error(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "a.json", "b.json", "--seed=-1"])
+    assert "'-1' is no whole number from 0" in capsys.readouterr().err
+
+
 def test_a_lost_sidecar_is_named(refused, reports, tmp_path):
     shutil.copy(reports / "a.json", tmp_path)
     message = refused("compare", reports / "b.json", tmp_path / "a.json")
@@ -91,7 +97,8 @@ def test_the_training_is_recorded(reports):
 def test_groups_of_runs(wsoltool, reports, tmp_path):
     file, pasted = tmp_path / "groups.json", tmp_path / "new" / "table.md"
     groups = (f"low={reports}/a.json", f"high={reports}/[b].json")
-    outcome = wsoltool("compare", *groups, "--json", file, "--markdown", pasted)
+    written = ("--json", file, "--markdown", pasted)
+    outcome = wsoltool("compare", *groups, *written, "--resamples", "20")
     assert outcome.code == 0, outcome
     assert "high - low, percent; with its 95 % interval" in outcome.out
     title = "10 images, percent; mean ± standard deviation over runs"
@@ -104,7 +111,8 @@ def test_groups_of_runs(wsoltool, reports, tmp_path):
 
 def test_files_can_be_pasted_too(wsoltool, reports, tmp_path):
     pasted = tmp_path / "table.md"
-    assert wsoltool("compare", *[reports / "a.json"] * 2, "--markdown", pasted).code == 0
+    options = ("--markdown", pasted, "--resamples", "20")
+    assert wsoltool("compare", *[reports / "a.json"] * 2, *options).code == 0
     assert "| metric | threshold | A | B | B - A | only A | only B | p |" in pasted.read_text()
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.comparison import compare_reports
 from wsoltool.evaluation.group_comparison import compare_groups
-from wsoltool.evaluation.report_files import write_report
+from wsoltool.evaluation.report_files import read_report, write_report
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
 from wsoltool.evaluation.rows import FIXED, FULLSUP, ORACLE
 from wsoltool.evaluation.run_groups import RunGroup
@@ -247,6 +248,20 @@ def test_figures_that_one_run_lacks_are_left_out_and_named(folder, tmp_path):
     assert found.left_out == ("Top-1 Cls", "Top-5 Cls", "Top-1 Loc", "Top-5 Loc")
 
 
+def test_the_curves_of_one_run_are_in_memory_at_a_time(folder, monkeypatch):
+    curves = []
+
+    def watched(path):
+        assert not any(held() is not None for held in curves)
+        report = read_report(path)
+        curves.append(weakref.ref(report.results.curves["tight"].largest))
+        return report
+
+    monkeypatch.setattr("wsoltool.evaluation.run_groups.read_report", watched)
+    compare_groups(groups(folder, a="a0 a1", b="b0 b1"), resamples=5)
+    assert len(curves) == 4
+
+
 def refused(wanted: list[RunGroup], says: str, *at: Path) -> None:
     with pytest.raises(EvaluationError) as caught:
         compare_groups(wanted, resamples=5)
@@ -257,7 +272,7 @@ def refused(wanted: list[RunGroup], says: str, *at: Path) -> None:
 
 
 def test_groups_that_cannot_be(folder):
-    refused(groups(folder, a="a0"), "1 groups of runs")
+    refused(groups(folder, a="a0"), "too few groups of runs to compare: 1")
     refused(groups(folder, a="a0") + groups(folder, a="a1"), "two groups of runs are called 'a'")
     refused([*groups(folder, a="a0"), RunGroup("b", ())], "the group 'b' has no files")
     with pytest.raises(EvaluationError, match="0 resamples"):

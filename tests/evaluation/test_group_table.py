@@ -104,7 +104,24 @@ def test_how_each_group_differs(comparison):
     assert cells(one, "GT-known Loc")[1:] == ["fixed", "-2.0 (-4.0 to +1.0)", "0.800"]
     assert "one and cam: 1 and 3 runs, which nothing pairs." in flat(one)
     assert "one: one run, so no interval has its seed's part." in flat(one)
-    assert all("adjusted for 4 tests (Holm)" in flat(text) for text in (fam, one))
+    said = "adjusted for 4 tests (Holm); 1000 resamples can tell none below 0.008."
+    assert all(said in flat(text) for text in (fam, one))
+
+
+def test_copies_of_one_config_are_one(comparison):
+    runs = tuple(run(f"f{seed}", seed, f"runs/{seed}/f.py") for seed in range(2))
+    groups = (comparison.groups[0], Runs("fam", runs), comparison.groups[2])
+    assert "several configs" not in printed(replace(comparison, groups=groups))[0]
+
+
+def test_runs_drawn_together_tell_less(comparison):
+    pairings = (Pairing("training", ((0, 0), (1, 1))), comparison.pairings[1])
+    changed = replace(comparison, pairings=pairings)
+    _, fam, one = printed(changed)
+    assert "rather 50 % with 2 runs drawn together, 75 % with 3, 87 % with 5; and" in flat(fam)
+    assert "drawn together" not in flat(one)
+    below = " ".join(pasted_table(changed)[1])
+    assert "90 % with 5; 50 % with 2 runs drawn together" in below
 
 
 def test_one_run_of_each_says_so(comparison):

@@ -58,12 +58,13 @@ def covered(runs: int, of_runs: float, of_images: float, simulations: int) -> fl
     held = 0
     for simulation in range(simulations):
         hard = random.normal(size=images)  # for both methods
+        draws = Bootstrap(images, resamples, simulation) if of_images else None
         moved = []
         for group in (1, 2):
             own = hard + of_images * random.normal(size=images)
             resampled = np.full(resamples, own.mean())
-            if of_images:
-                resampled = Bootstrap(images, resamples, seed=simulation).means(own)
+            if draws:
+                resampled = draws.means(own)
             offsets = of_runs * random.normal(size=runs)
             counts = draw_runs(runs, resamples, (simulation, group))
             moved.append(over_runs(resampled - hard.mean() + offsets[:, None], counts))
@@ -76,6 +77,27 @@ def covered(runs: int, of_runs: float, of_images: float, simulations: int) -> fl
 def test_coverage_where_runs_are_all_that_varies(runs, expected):
     # 2: both runs of one are above both of the other in 1 of 3. Standard error up to 0.019
     assert covered(runs, 1.0, 0.0, 600) == pytest.approx(expected, abs=0.045)
+
+
+@pytest.mark.parametrize(("runs", "expected"), [(2, 0.5), (3, 0.75), (5, 0.87), (8, 0.91)])
+def test_coverage_where_both_methods_share_their_runs(runs, expected):
+    # 2 and 3: all differences are above 0 or all below in 2 of 4 and 2 of 8. Error up to 0.020
+    random, held = np.random.default_rng(0), 0
+    for simulation in range(600):
+        differences = np.repeat(random.normal(size=(runs, 1)), 1000, axis=1)
+        low, high = interval(over_runs(differences, draw_runs(runs, 1000, simulation)))
+        held += low <= 0 <= high
+    assert held / 600 == pytest.approx(expected, abs=0.045)
+
+
+@pytest.mark.parametrize("runs", [2, 5])
+def test_what_runs_disagree_about_in_single_images_counts_three_times(runs):
+    random, images, variances = np.random.default_rng(0), 100, []
+    for simulation in range(60):
+        draws = Bootstrap(images, 200, simulation)
+        resampled = np.stack([draws.means(random.normal(size=images)) for _ in range(runs)])
+        variances.append(over_runs(resampled, draw_runs(runs, 200, (simulation, 1))).var())
+    assert np.mean(variances) * runs * images == pytest.approx(3, rel=0.15)
 
 
 @pytest.mark.parametrize(("runs", "of_runs"), [(1, 0.0), (3, 0.0), (4, 0.05)])

@@ -10,10 +10,10 @@ examples:
   single evaluations, each compared with the first:
     wsoltool compare single.json multi.json
   methods trained with several seeds, a group of runs each, compared with the first group:
-    for s in 0 1 2; do
-      wsoltool train cam.py --seed $s --work-dir runs/cam_s$s
-      wsoltool test cam.py runs/cam_s$s/last.pth --json runs/cam_s$s/result.json
-    done
+    for m in cam fam; do for s in 0 1 2; do
+      wsoltool train $m.py --seed $s --work-dir runs/${m}_s$s
+      wsoltool test $m.py runs/${m}_s$s/last.pth --json runs/${m}_s$s/result.json
+    done; done
     wsoltool compare 'cam=runs/cam_s*/result.json' 'fam=runs/fam_s*/result.json' --markdown table.md
 
 A group is NAME=FILE[,FILE...]; *, ?, [] and ** in FILE stand for the files that fit, in quotes so
@@ -39,10 +39,16 @@ def add_to(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resamples", type=_count, default=1000, metavar="N", help="bootstrap (default: 1000)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the resamples (default: 0)")
+    parser.add_argument("--seed", type=_number, default=0, help="of the resamples (default: 0)")
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no whole number from 0")
+    return int(text)
 
 
 def _count(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+    if (number := _number(text)) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
-    return int(text)
+    return number

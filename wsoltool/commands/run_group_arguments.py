@@ -33,8 +33,8 @@ def run_groups(arguments: Sequence[str]) -> list[RunGroup] | None:
         raise EvaluationError(
             f"groups of runs beside a plain file: {', '.join(plain)}",
             expected="files alone, or groups NAME=FILE[,FILE...] alone",
-            hint=f"give the file a name, as in {USAGE.rpartition(' ')[2].partition('=')[0]}="
-            f"{plain[0]}; commas, not spaces, stand between a group's files",
+            hint=f"name its group, as in fam={plain[0]}; commas, not spaces, stand between a "
+            "group's files",
         )
     return [_group(argument) for argument in named]
 

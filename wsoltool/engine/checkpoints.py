@@ -117,10 +117,8 @@ def training_of(meta: Mapping[str, Any]) -> dict[str, Any]:
 
     Keys: ``seed``; ``run``, a name that no other training has; ``epoch``, how many were trained.
     """
-    said = {"seed": meta.get("seed"), "run": meta.get("experiment_name")}
-    said["epoch"] = meta.get("epoch")
-    kinds = {"seed": int, "run": str, "epoch": int}
-    return {name: value for name, value in said.items() if type(value) is kinds[name]}
+    entries = {"seed": ("seed", int), "run": ("experiment_name", str), "epoch": ("epoch", int)}
+    return {name: meta[key] for name, (key, kind) in entries.items() if type(meta.get(key)) is kind}
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:

@@ -18,13 +18,12 @@ from wsoltool.evaluation.rows import (
     ALL,
     LARGEST_PARTS,
     PART_IOU,
-    SMALL,
     V2_COMMON_PARTS,
     V2_PARTS,
     Row,
 )
 from wsoltool.evaluation.table import difference as signed
-from wsoltool.evaluation.table import label
+from wsoltool.evaluation.table import label, small_lines
 
 FORMAT = "wsoltool comparison 1"
 SMALL_TOO = ("GT-known Loc",)
@@ -84,30 +83,44 @@ def comparison_report(comparison: Comparison) -> dict[str, Any]:
 
 
 def _table(comparison: Comparison, index: int) -> Table:
-    table = Table(
-        title=f"{comparison.images} images, percent; B - A with its 95 % interval",
-        caption=escape(_caption(comparison, index)),
-        caption_justify="left",
-        box=box.SIMPLE_HEAD,
-        padding=(0, 1, 0, 0),
-    )
-    table.add_column("metric", no_wrap=True)
-    table.add_column("threshold", no_wrap=True)
+    table = empty_table(f"{comparison.images} images, percent; B - A with its 95 % interval")
+    table.caption = escape(_caption(comparison, index))
     for name in ("A", "B", "B - A", "only A", "only B", "p"):
         table.add_column(name, justify="right", no_wrap=True)
     shown = [own for own in comparison.differences[index] if is_shown(own.a)]
-    unbound = [own for own in shown if own.a.protocol is None or own.a.name == PART_IOU]
-    add_section(table, [_cells(own, "") for own in unbound])
-    for protocol in comparison.protocols:
-        bound = [own for own in shown if own.a.protocol == protocol and own not in unbound]
-        add_section(table, [[protocol], *[_cells(own, "  ") for own in bound]])
+    add_sections(table, comparison.protocols, [(own.a, _cells(own)) for own in shown])
     return table
 
 
-def add_section(table: Table, lines: list[list[str]]) -> None:
-    """Add rows of cells with a gap after the last."""
-    for line in lines:
-        table.add_row(*line, end_section=line is lines[-1])
+def empty_table(title: str | None) -> Table:
+    """With the columns ``metric`` and ``threshold``; the caller adds those of figures."""
+    table = Table(title=title, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    table.add_column("metric", no_wrap=True)
+    table.add_column("threshold", no_wrap=True)
+    return table
+
+
+def add_sections(
+    table: Table, protocols: Sequence[str], lines: Sequence[tuple[Row, list[str]]]
+) -> None:
+    """Add a section of what follows no protocol, then one for each.
+
+    Args:
+        table: Of :func:`empty_table`.
+        protocols: In the order of their sections.
+        lines: What each line is of, and its cells behind metric and threshold.
+    """
+    sections: dict[str | None, list[list[str]]] = {
+        None: [],
+        **{name: [[name]] for name in protocols},
+    }
+    for row, cells in lines:
+        protocol = None if row.name == PART_IOU else row.protocol
+        indent = "" if protocol is None else "  "
+        sections[protocol].append([indent + label(row), row.source or "", *cells])
+    for section in sections.values():
+        for line in section:
+            table.add_row(*line, end_section=line is section[-1])
 
 
 def is_shown(row: Row, small_too: Sequence[str] = SMALL_TOO) -> bool:
@@ -117,7 +130,7 @@ def is_shown(row: Row, small_too: Sequence[str] = SMALL_TOO) -> bool:
     return row.name in small_too
 
 
-def _cells(difference: Difference, indent: str) -> list[str]:
+def _cells(difference: Difference) -> list[str]:
     a, b = difference.a, difference.b
     change = signed(difference.value, difference.interval)
     mark = " *" if difference.excludes_zero else "  "
@@ -126,7 +139,7 @@ def _cells(difference: Difference, indent: str) -> list[str]:
     tested = (
         [] if counts is None else [str(counts.only_a), str(counts.only_b), p_value(counts.p_holm)]
     )
-    return [indent + label(a), a.source or "", *figures, *tested]
+    return [*figures, *tested]
 
 
 def p_value(value: float) -> str:
@@ -135,7 +148,6 @@ def p_value(value: float) -> str:
 
 
 def _caption(comparison: Comparison, index: int) -> str:
-    differences = comparison.differences[index]
     tests = sum(own.images is not None for pair in comparison.differences for own in pair)
     lines = [
         f"A: {_name(comparison, 0)}",
@@ -146,11 +158,7 @@ def _caption(comparison: Comparison, index: int) -> str:
         "only A, only B: images that one alone has right; p: McNemar's exact test, "
         f"adjusted for {tests} tests (Holm).",
     ]
-    small = {own.a.images for own in differences if own.a.subset == SMALL}
-    small &= {own.a.images for own in differences if own.a.name in SMALL_TOO}
-    if small:
-        lines.append(f"small: the {small.pop()} images whose object covers less than half.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *small_lines(own.a for own in comparison.differences[index])])
 
 
 def _data_lines(a: DataEntries, b: DataEntries) -> list[str]:

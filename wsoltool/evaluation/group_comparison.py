@@ -178,20 +178,20 @@ def _matched(a: Sequence[object], b: Sequence[object]) -> tuple[tuple[int, int],
 
 def _draws(
     groups: Sequence[Runs], pairings: Sequence[Pairing], resamples: int, seed: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """For each group but the first, how often a resample holds each run of the first and its own.
+) -> list[np.ndarray]:
+    """For each group, how often a resample holds each of its runs.
 
     The generator of a group's runs is named by its place, that of the images by the seed alone.
     """
-    of_first = draw_runs(len(groups[0].runs), resamples, (seed, 1))
-    found = []
-    for place, (group, pairing) in enumerate(zip(groups[1:], pairings, strict=True), start=2):
-        own = draw_runs(len(group.runs), resamples, (seed, place))
+    first, *others = [
+        draw_runs(len(group.runs), resamples, (seed, place))
+        for place, group in enumerate(groups, start=1)
+    ]
+    for own, pairing in zip(others, pairings, strict=True):
         if pairing.drawn_together:
             for a, b in pairing.pairs:
-                own[:, b] = of_first[:, a]
-        found.append((of_first, own))
-    return found
+                own[:, b] = first[:, a]
+    return [first, *others]
 
 
 def _common(groups: Sequence[Runs]) -> tuple[list[list[list[Row]]], tuple[str, ...]]:
@@ -213,19 +213,21 @@ def _common(groups: Sequence[Runs]) -> tuple[list[list[list[Row]]], tuple[str, .
 def _figure(
     rows: Sequence[Sequence[Row]],
     pairings: Sequence[Pairing],
-    draws: Sequence[tuple[np.ndarray, np.ndarray]],
+    draws: Sequence[np.ndarray],
 ) -> GroupFigure:
     """Without adjusted p-values yet."""
-    first, *others = rows
-    values = tuple(tuple(row.estimate.value for row in group) for group in rows)
+    row = rows[0][0]
+    first, *others = values = [[run.estimate.value for run in group] for group in rows]
+    base, *means = [
+        over_runs(_resampled(own), drawn) for own, drawn in zip(rows, draws, strict=True)
+    ]
     differences = []
-    for own, of_runs, pairing, counts in zip(others, values[1:], pairings, draws, strict=True):
-        value = float(np.mean(of_runs) - np.mean(values[0]))
-        moved = over_runs(_resampled(own), counts[1]) - over_runs(_resampled(first), counts[0])
-        p = sign_p_value(moved) if is_tested(first[0]) else None
-        agreeing = _agreeing(value, [of_runs[b] - values[0][a] for a, b in pairing.pairs])
-        differences.append(GroupDifference(value, interval(moved), agreeing, p))
-    return GroupFigure(first[0], values, tuple(differences))
+    for own, mean, pairing in zip(others, means, pairings, strict=True):
+        value = float(np.mean(own) - np.mean(first))
+        p = sign_p_value(mean - base) if is_tested(row) else None
+        agreeing = _agreeing(value, [own[b] - first[a] for a, b in pairing.pairs])
+        differences.append(GroupDifference(value, interval(mean - base), agreeing, p))
+    return GroupFigure(row, tuple(map(tuple, values)), tuple(differences))
 
 
 def _resampled(rows: Sequence[Row]) -> np.ndarray:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import numpy as np
 
 from wsoltool.evaluation.data_entries import data_lines, difference_lines
 from wsoltool.evaluation.group_comparison import BY_ORDER, BY_SEED, GroupComparison, Pairing
-from wsoltool.evaluation.rows import SMALL
 from wsoltool.evaluation.run_groups import Run, Runs
+from wsoltool.evaluation.table import small_lines
+from wsoltool.functional.crossed import sign_p_value
 
 FEW = 5
 """Runs up to which it is said what so few can tell."""
@@ -20,7 +24,9 @@ def sources(comparison: GroupComparison) -> list[str]:
         seeds = group.seeds
         said = "" if seeds is None else f" (seed {', '.join(map(str, seeds))})"
         lines.append(f"{group.name}{said}: {', '.join(str(run.path) for run in group.runs)}")
-        configs = dict.fromkeys(str(run.origin.get("config")) for run in group.runs)
+        # Each work directory has a copy of its config.
+        said_configs = (run.origin.get("config") for run in group.runs)
+        configs = dict.fromkeys(Path(str(config)).name for config in said_configs if config)
         if len(configs) > 1:
             lines.append(f"{group.name}: its runs are of several configs: {', '.join(configs)}.")
     return lines
@@ -32,11 +38,7 @@ def mean_notes(comparison: GroupComparison) -> list[str]:
     lines = _data_lines(runs)
     if comparison.left_out:
         lines.append(f"left out, for not every run has it: {', '.join(comparison.left_out)}.")
-    known = ("GT-known Loc", SMALL)
-    small = {f.row.images for f in comparison.figures if (f.row.name, f.row.subset) == known}
-    if small:
-        lines.append(f"small: the {small.pop()} images whose object covers less than half.")
-    return lines
+    return [*lines, *small_lines(figure.row for figure in comparison.figures)]
 
 
 def _data_lines(runs: Sequence[Run]) -> list[str]:
@@ -61,13 +63,21 @@ def difference_notes(comparison: GroupComparison, indices: Sequence[int]) -> lis
     lines = [_interval_note(comparison, groups)]
     for index, other in zip(indices, others, strict=True):
         lines += _pairing_notes(comparison.pairings[index], first, other)
-    lines += _few_notes(groups)
+    together = {comparison.pairings[index].drawn_together for index in indices}
+    return [*lines, *_few_notes(groups, together), *_test_notes(comparison)]
+
+
+def _test_notes(comparison: GroupComparison) -> list[str]:
+    """The fewest resamples on the other side of 0 are none: that limits p, the more so of many."""
     tests = sum(d.p is not None for own in comparison.figures for d in own.differences)
-    lines.append(
-        "p: twice the share of resamples on the other side of 0, "
-        f"adjusted for {counted(tests, 'test')} (Holm)."
-    )
-    return lines
+    if not tests:
+        return []
+    least = min(1.0, tests * sign_p_value(np.ones(comparison.resamples)))
+    return [
+        "p: twice the share of resamples on the other side of 0, adjusted for "
+        f"{counted(tests, 'test')} (Holm); {counted(comparison.resamples, 'resample')} can tell "
+        f"none below {least:.2g}."
+    ]
 
 
 def _interval_note(comparison: GroupComparison, groups: Sequence[Runs]) -> str:
@@ -97,15 +107,20 @@ def _pairing_notes(pairing: Pairing, first: Runs, other: Runs) -> list[str]:
     return [f"{names}: {len(other.runs)} and {len(first.runs)} runs, which nothing pairs."]
 
 
-def _few_notes(groups: Sequence[Runs]) -> list[str]:
+def _few_notes(groups: Sequence[Runs], together: Collection[bool]) -> list[str]:
+    """``together``: whether runs are drawn together, in some of the differences or in all."""
     counts = {group.name: len(group.runs) for group in groups}
     single = [name for name, runs in counts.items() if runs == 1]
     lines = [f"{', '.join(single)}: one run, so no interval has its seed's part."] if single else []
     if any(1 < runs <= FEW for runs in counts.values()):
+        covers = {
+            False: "67 % with 2 runs of each, 87 % with 3, 90 % with 5",
+            True: "50 % with 2 runs drawn together, 75 % with 3, 87 % with 5",
+        }
         lines.append(
             "So few runs tell little of how far seeds move a figure: where that outweighs the "
-            "images, the 95 % are rather 67 % with 2 runs of each, 87 % with 3, 90 % with 5, and p "
-            "is too small."
+            f"images, the 95 % are rather {'; '.join(covers[own] for own in sorted(together))}; "
+            "and p is too small."
         )
     return lines
 

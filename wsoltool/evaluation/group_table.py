@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
-from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from wsoltool.evaluation.comparison_table import add_section, is_shown, p_value
-from wsoltool.evaluation.group_comparison import (
-    GroupComparison,
-    GroupDifference,
-    GroupFigure,
+from wsoltool.evaluation.comparison_table import (
+    add_sections,
+    empty_table,
+    is_shown,
+    p_value,
 )
+from wsoltool.evaluation.group_comparison import GroupComparison, GroupDifference, GroupFigure
 from wsoltool.evaluation.group_notes import counted, difference_notes, mean_notes, sources
-from wsoltool.evaluation.rows import PART_IOU
 from wsoltool.evaluation.run_groups import Run, Runs
-from wsoltool.evaluation.table import HEADLINE, label
+from wsoltool.evaluation.table import HEADLINE
 from wsoltool.evaluation.table import difference as signed
 
 FORMAT = "wsoltool group comparison 1"
-
-Cells = Callable[[GroupFigure], list[str]]
 
 
 def group_tables(comparison: GroupComparison) -> list[Table]:
@@ -32,17 +28,20 @@ def group_tables(comparison: GroupComparison) -> list[Table]:
     The dict of :func:`group_report` has every figure.
     """
     names = [group.name for group in comparison.groups]
-    means = _table(f"{comparison.images} images, percent; mean ± standard deviation over runs")
+    means = empty_table(f"{comparison.images} images, percent; mean ± standard deviation over runs")
     for group in comparison.groups:
         means.add_column(_head(group), justify="right", no_wrap=True)
-    _fill(means, comparison, lambda own: [_mean(own, i) for i in range(len(names))])
+    shown = _shown(comparison)
+    of_all = [(own.row, [_mean(own, i) for i in range(len(names))]) for own in shown]
+    add_sections(means, comparison.protocols, of_all)
     means.caption = escape("\n".join([*sources(comparison), *mean_notes(comparison)]))
     tables = [means]
     for index, name in enumerate(names[1:]):
-        table = _table(f"{name} - {names[0]}, percent; with its 95 % interval")
+        table = empty_table(f"{name} - {names[0]}, percent; with its 95 % interval")
         for column in ("difference", "same sign", "p"):
             table.add_column(column, justify="right", no_wrap=True)
-        _fill(table, comparison, lambda own, index=index: _difference(comparison, own, index))  # type: ignore[misc]
+        lines = [(own.row, _difference(comparison, own, index)) for own in shown]
+        add_sections(table, comparison.protocols, lines)
         table.caption = escape("\n".join(difference_notes(comparison, [index])))
         tables.append(table)
     return tables
@@ -51,7 +50,7 @@ def group_tables(comparison: GroupComparison) -> list[Table]:
 def pasted_table(comparison: GroupComparison) -> tuple[Table, list[str]]:
     """Everything of :func:`group_tables` in one wide table without title, and the notes below."""
     names = [group.name for group in comparison.groups]
-    table = _table(None)
+    table = empty_table(None)
     table.add_column(_head(comparison.groups[0]), justify="right")
     for group in comparison.groups[1:]:
         for head in (_head(group), f"{group.name} - {names[0]}", "same sign", "p"):
@@ -63,7 +62,8 @@ def pasted_table(comparison: GroupComparison) -> tuple[Table, list[str]]:
             line += [_mean(own, index + 1), *_difference(comparison, own, index)]
         return line
 
-    _fill(table, comparison, cells)
+    lines = [(own.row, cells(own)) for own in _shown(comparison)]
+    add_sections(table, comparison.protocols, lines)
     what = f"{comparison.images} images, percent; mean ± standard deviation over runs."
     every = range(len(comparison.pairings))
     return table, [what, *mean_notes(comparison), *difference_notes(comparison, every)]
@@ -119,25 +119,8 @@ def group_report(comparison: GroupComparison) -> dict[str, Any]:
     }
 
 
-def _table(title: str | None) -> Table:
-    table = Table(title=title, caption_justify="left", box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
-    table.add_column("metric", no_wrap=True)
-    table.add_column("threshold", no_wrap=True)
-    return table
-
-
-def _fill(table: Table, comparison: GroupComparison, cells: Cells) -> None:
-    """A section of what follows no protocol, then one for each."""
-    shown = [own for own in comparison.figures if is_shown(own.row, HEADLINE)]
-    unbound = [own for own in shown if own.row.protocol is None or own.row.name == PART_IOU]
-
-    def line(own: GroupFigure, indent: str) -> list[str]:
-        return [indent + label(own.row), own.row.source or "", *cells(own)]
-
-    add_section(table, [line(own, "") for own in unbound])
-    for protocol in comparison.protocols:
-        bound = [own for own in shown if own.row.protocol == protocol and own not in unbound]
-        add_section(table, [[protocol], *(line(own, "  ") for own in bound)])
+def _shown(comparison: GroupComparison) -> list[GroupFigure]:
+    return [own for own in comparison.figures if is_shown(own.row, HEADLINE)]
 
 
 def _head(group: Runs) -> str:

@@ -85,13 +85,21 @@ def read_groups(groups: Sequence[RunGroup], resamples: int, seed: int) -> tuple[
     for group in groups:
         runs: list[Run] = []
         for file in group.files:
-            report = read_report(file)
-            images = images or Images.of(report)
-            run = _run(aligned(report, images), resamples, seed)
+            run, images = _read(file, images, resamples, seed)
             _check_run(group.name, runs, run)
             runs.append(run)
         found.append(Runs(group.name, _in_order(runs)))
     return tuple(found)
+
+
+def _read(file: Path, images: Images | None, resamples: int, seed: int) -> tuple[Run, Images]:
+    """A run, and the images that all must be of, by default its own.
+
+    A function of its own, so that its curves are gone before the next file is read.
+    """
+    report = read_report(file)
+    images = images or Images.of(report)
+    return _run(aligned(report, images), resamples, seed), images
 
 
 def _run(report: Report, resamples: int, seed: int) -> Run:
@@ -117,7 +125,7 @@ def _check_names(groups: Sequence[RunGroup]) -> None:
     names = [group.name for group in groups]
     if len(groups) < 2:
         raise EvaluationError(
-            f"{len(groups)} groups of runs to compare",
+            f"too few groups of runs to compare: {len(groups)}",
             expected="a baseline and at least one more",
             hint=USAGE,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from rich import box
@@ -83,11 +83,14 @@ def caption(summary: Summary, fixed: str = EXTRACTORS_OWN) -> str:
             "PxAP, PIoU, mIoU, mLEV: of the true class's map against the masks, pixel by pixel; "
             "mLEV counts what is wrong, lower is better."
         )
-    small = {r.images for r in summary.rows if r.subset == SMALL and r.name == "GT-known Loc"}
-    if small:
-        share = f"{100 * SMALL_SHARE:.0f} %"
-        lines.append(f"small: the {small.pop()} images whose object covers less than {share}.")
-    return "\n".join(lines)
+    return "\n".join([*lines, *small_lines(summary.rows)])
+
+
+def small_lines(rows: Iterable[Row]) -> list[str]:
+    """What ``small`` means and how many images are, where a row is of them."""
+    small = {row.images for row in rows if (row.name, row.subset) == ("GT-known Loc", SMALL)}
+    share = f"{100 * SMALL_SHARE:.0f} %"
+    return [f"small: the {count} images whose object covers less than {share}." for count in small]
 
 
 def _gap_lines(summary: Summary) -> list[str]:
