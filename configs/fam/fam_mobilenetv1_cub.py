@@ -1,10 +1,7 @@
-"""FAM on CUB-200-2011 with MobileNetV1 at 14 x 14 cells.
-
-torchvision publishes no weights of this network: ``file`` holds Keras' (alpha 1) under the names
-of ``MobileNetV1().state_dict()``.
-"""
+"""FAM on CUB-200-2011 with MobileNetV1, for which there is no config of plain CAM."""
 
 _base_ = [
+    "../_base_/backbones/mobilenetv1.py",
     "../_base_/datasets/cub.py",
     "../_base_/schedules/sgd_50e.py",
     "../_base_/runtime.py",
@@ -12,11 +9,6 @@ _base_ = [
 
 model = dict(
     type="Localizer",
-    backbone=dict(
-        type="MobileNetV1",
-        output_stride=16,
-        pretrained=dict(file="pretrained/mobilenetv1_100_imagenet.safetensors"),
-    ),
     head=dict(type="fam.FAMHead", num_classes=200),
     fusion=dict(type="SingleView", normalize="none"),
     boxes=dict(type="ThresholdBoxes", threshold=0.5, instances="largest"),

@@ -121,7 +121,9 @@ def part_similarity(part_features: Tensor) -> Tensor:
         tensor(0.3333)
     """
     parts = part_features.shape[1]
-    directions = F.normalize(part_features.float(), dim=2)
-    cosines = directions @ directions.transpose(1, 2)  # (B, K, K)
-    different = cosines.sum(dim=(1, 2)) - cosines.diagonal(dim1=1, dim2=2).sum(dim=1)
-    return different.mean() / (parts * (parts - 1))
+    exact = torch.promote_types(part_features.dtype, torch.float32)
+    directions = F.normalize(part_features.to(exact), dim=2)
+    # All K * K cosines, less those of a part and itself; autocast would round matrix products.
+    every = directions.sum(dim=1).square().sum(dim=1)
+    own = directions.square().sum(dim=(1, 2))
+    return (every - own).mean() / (parts * (parts - 1))

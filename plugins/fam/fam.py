@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -231,6 +232,7 @@ def _check_count(name: str, value: Any, odd: bool = False) -> None:
 
 
 def _weight(name: str, value: Any) -> float:
-    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e6:
-        raise ConfigError(f"FAMHead: {name}={value!r}", expected="a number of 0 or more")
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:
+        raise ConfigError(f"FAMHead: {name}={value!r}", expected="a finite number of 0 or more")
     return float(value)

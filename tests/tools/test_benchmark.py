@@ -11,6 +11,8 @@ import pytest
 import torch
 from torchvision import models
 
+from wsoltool.config import load_config
+
 
 @pytest.fixture(scope="module")
 def tool(repository):
@@ -192,11 +194,11 @@ def mscam(methods):
     return methods.mscam_localizer("MobileNetV2"), torch.randn(methods.BATCH, 3, 64, 64)
 
 
-def test_the_networks_of_mscam_are_mldfr_s(methods):
-    for model in methods.MLDFR.values():
-        points = [insert["module"].get("kernel_size") for insert in model["inserts"]]
-        assert points[-3:] == [7, 5, 3]
-        assert model["backbone"]["surgery"] == "mldfr"
+def test_the_configs_of_mscam_have_the_documented_scales_and_classes(methods):
+    for name in methods.MLDFR.values():
+        model = load_config(name).model
+        assert (model.fusion.scales, model.fusion.input_scale) == ((1.0, 1.5, 2.0), 2.0)
+        assert model.head.num_classes == methods.CLASSES
 
 
 def test_plain_forwards_see_the_sizes_of_the_views(methods, mscam):

@@ -12,8 +12,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.measurement import Measurement, Target, alternate, clock, compare, one_thread
+from wsoltool.config import load_config, plain
 from wsoltool.models.backbones.vgg import VGG16
-from wsoltool.models.builder import build_localizer
+from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.models.contracts import Backbone, CAMHead
 from wsoltool.models.localizer import Localizer
 from wsoltool.models.prediction import Prediction
@@ -22,31 +23,14 @@ from wsoltool.structures import Sample, Samples
 
 AT_MOST = Target("ratio", above=0.91)  # 1 / 1.10: a tenth more than the reference
 BATCH, CLASSES, SIDE = 2, 200, 224
-SCALES = (1.0, 1.5, 2.0)
 ORIGINAL = (500, 500)  # the images of CUB have sides of up to 500 pixels
 ROUNDS = (5, 60)
 
 
-def _attention(*points: str) -> list[dict[str, Any]]:
-    return [
-        {"at": point, "module": {"type": "mldfr.SelfAttention", "kernel_size": side}}
-        for point, side in zip(points, (7, 5, 3), strict=True)
-    ]
-
-
-#: mLDFR's networks (section IV-B): name -> backbone and inserts.
-MLDFR: dict[str, dict[str, Any]] = {
-    "VGG16": {
-        "backbone": {"type": "VGG16", "surgery": "mldfr", "extra_conv": 1024},
-        "inserts": [
-            {"at": "@Conv2d", "module": {"type": "BatchNorm"}},
-            *_attention("pool2", "pool3", "pool4"),
-        ],
-    },
-    "MobileNetV2": {
-        "backbone": {"type": "MobileNetV2", "surgery": "mldfr", "output_stride": 16},
-        "inserts": _attention("features.2", "features.4", "features.7"),
-    },
+#: mLDFR's networks: name -> config.
+MLDFR = {
+    "VGG16": "mldfr/mldfr_vgg16_cub.py",
+    "MobileNetV2": "mldfr/mldfr_mobilenetv2_cub.py",
 }
 
 
@@ -88,11 +72,9 @@ def attend(
 
 
 def mscam_localizer(name: str) -> Localizer:
-    """mLDFR with MsCAM as its configs have it, with random weights; images come at scale 2."""
+    """mLDFR with MsCAM of its config, with random weights; images come at scale 2."""
     torch.manual_seed(0)
-    fusion = {"type": "MultiScale", "scales": SCALES, "input_scale": 2.0, "reduce": "sum"}
-    head = {"type": "cam.ConvHead", "num_classes": CLASSES}
-    return build_localizer({**MLDFR[name], "head": head, "fusion": fusion}).eval()
+    return build_localizer(without_pretrained(plain(load_config(MLDFR[name]).model))).eval()
 
 
 def predict_maps(localizer: Localizer, images: Tensor) -> list[tuple[Prediction, list[Any]]]:

@@ -1,12 +1,5 @@
 """CUB-200-2011, trained and tested as the paper says (section IV-B)."""
 
-_base_ = [
-    "pipelines.py",
-    "../../_base_/datasets/cub.py",
-    "../../_base_/schedules/plateau_50e.py",
-    "../../_base_/runtime.py",
-]
+_base_ = ["wsolevaluation.py"]
 
-train_dataloader = dict(batch_size=256, dataset=dict(pipeline=_base_._area_crop_224))
-val_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_._double_224))
-test_dataloader = dict(batch_size=16, dataset=dict(pipeline=_base_._double_224))
+data_root = "CUB"
