@@ -6,8 +6,9 @@ is equal to it, and so the two configs differ in the method alone.
 
 _base_ = ["../cam/cam_mobilenetv1_tinyimagenet50.py"]
 
-# The release's momentum of 0.01 would need more batches than there are.
-_attention = dict(type="mldfr.SelfAttention", momentum=0.1)
+# The release's momentum of 0.01 would need more batches than there are. ImageNet's weights were
+# trained without attentions: these begin open.
+_attention = dict(type="mldfr.SelfAttention", momentum=0.1, start=4.0)
 model = dict(
     inserts=dict(
         sa=[

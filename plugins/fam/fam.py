@@ -127,8 +127,8 @@ class FAMHead(SingleTapHead):
         sparsity: :math:`\lambda_{spa}`; 0 leaves the loss out (Table 2).
         parts: K.
         part_kernel_size: Of the convolution that finds the parts, odd.
-        pooled: Average ``features`` under the parts' attention, as Eq. 7 is printed, or the
-            ``foreground`` features of Eq. 5. As printed the class can be told without any
+        pooled: Average the ``foreground`` features of Eq. 5 under the parts' attention, or the
+            ``features``, as Eq. 7 is printed. As printed the class can be told without any
             foreground (M = 0 makes every part the mean of X): where that is easy, the sparsity
             loss empties the map.
         importance: Weigh the parts (Table 3).
@@ -155,7 +155,7 @@ class FAMHead(SingleTapHead):
         sparsity: float = 0.04,
         parts: int = 5,
         part_kernel_size: int = 1,
-        pooled: str = "features",
+        pooled: str = "foreground",
         importance: bool = True,
         diversity: float = 0.01,
     ) -> None:

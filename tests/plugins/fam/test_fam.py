@@ -38,7 +38,7 @@ def test_face_offers_the_head():
         {"sparsity": 0, "diversity": 0, "importance": False},
         {"parts": 1, "diversity": 0},
         {"part_kernel_size": 3, "templates": 1},
-        {"pooled": "foreground"},
+        {"pooled": "features"},
     ],
     ids=str,
 )
@@ -71,7 +71,7 @@ def test_one_position_by_hand():
     features = {"last": torch.tensor([[[[2.0]]]])}
     foreground = torch.tensor(2.0).sigmoid()  # one template: s = 1, w x = 2
     parts = torch.stack([4 * foreground, -4 * foreground]).sigmoid()  # discovery of x M
-    pooled = 2.0 * parts
+    pooled = 2.0 * foreground * parts
     expected = (pooled.softmax(dim=0) * pooled).sum()
     torch.testing.assert_close(
         head.maps(features, torch.zeros(1, 1).long())["fam"].flatten()[0], foreground
@@ -92,7 +92,7 @@ class Foreground(torch.nn.Module):
 
 
 def test_an_empty_foreground_leaves_the_mean_of_the_features_as_printed():
-    head, features = made(), some_features()
+    head, features = made(pooled="features"), some_features()
     head.foreground = Foreground(0.0)
     share = head.attention.discovery.bias.sigmoid()  # of each part, everywhere
     pooled = share[None, :, None] * features["last"].mean(dim=(2, 3))[:, None]
@@ -101,11 +101,11 @@ def test_an_empty_foreground_leaves_the_mean_of_the_features_as_printed():
 
 
 def test_an_empty_foreground_leaves_nothing_where_the_foreground_is_pooled():
-    head, features = made(pooled="foreground"), some_features()
+    head, features = made(), some_features()
     head.foreground = Foreground(0.0)
     torch.testing.assert_close(head.logits(features), head.classifier.bias.expand(3, -1))
     head.foreground = printed = Foreground(1.0)
-    other = made()
+    other = made(pooled="features")
     other.foreground = printed
     torch.testing.assert_close(head.logits(features), other.logits(features))
 
