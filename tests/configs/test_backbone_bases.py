@@ -21,7 +21,10 @@ def test_there_are_some() -> None:
 @pytest.mark.parametrize("path", BASES, ids=lambda path: path.stem)
 def test_a_backbone_for_any_head(path: Path) -> None:
     model = plain(Config.fromfile(path).model)
-    assert model["backbone"]["pretrained"] is True
+    # torchvision publishes all but MobileNetV1.
+    published = path.stem != "mobilenetv1"
+    assert (model["backbone"]["pretrained"] is True) == published
+    assert published or set(model["backbone"]["pretrained"]) == {"file"}
     head = {"type": "cam.ConvHead", "num_classes": 3}
     localizer = build_localizer(without_pretrained({**model, "head": head})).eval()
     with torch.no_grad():

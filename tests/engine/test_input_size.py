@@ -138,5 +138,6 @@ def test_pipelines_are_built_as_the_config_lists_them():
 
 @pytest.mark.parametrize("name", bundled_configs())
 def test_bundled_configs_are_measured_at_the_size_that_they_train_at(name):
-    expected = 96 if "creatures" in name else 128 if "tinyimagenet" in name else 224
+    sides = {"creatures": 96, "tinyimagenet": 128, "mldfr_inceptionv3": 299}
+    expected = next((side for part, side in sides.items() if part in name), 224)
     assert size_in_training(load_config(name)).size == (expected, expected)

@@ -22,6 +22,8 @@ from wsoltool.preparation.inspection import Inspector
 
 cub.PUBLISHED = {}
 checking._CHUNK = 1
+# What runs in a shell's background ignores Ctrl-C, and so does what it starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 inspect, left = Inspector.inspect, int(sys.argv[1])
 
 def inspect_some(self, *file):
