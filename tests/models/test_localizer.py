@@ -337,62 +337,6 @@ class TestFeatures:
         assert caught.value.at == "model.head"
 
 
-class Parts(Ramp):
-    """The first two channels as parts, of images in grey levels; counts how often it is asked."""
-
-    asked = 0
-
-    def part_maps(self, features):
-        self.asked += 1
-        return features["last"][:, :2] / 255
-
-
-class TestPartMaps:
-    def test_nobody_pays_for_part_maps_that_are_not_wanted(self, mirror, batch):
-        model = mirror(head=Parts())
-        (prediction,) = model.test_step(batch(1))
-        assert prediction.part_maps is None
-        assert model.head.asked == 0
-
-    @pytest.mark.parametrize("sizes", [None, [(6, 8), (4, 4)]])
-    def test_each_image_gets_its_own(self, mirror, batch, sizes):
-        data = batch(1, 2, sizes=sizes)
-        model = mirror(head=Parts())
-        model.wants_part_maps = True
-        for index, prediction in enumerate(model.test_step(data)):
-            expected = torch.stack([channel(data, index, c) / 255 for c in (0, 1)])
-            assert torch.equal(prediction.part_maps, expected)
-
-    def test_they_come_from_the_first_view_unmirrored(self, mirror, batch):
-        class MirroredFirst(SingleView):
-            def views(self):
-                return (View(scale=0.5, flip=True, scores=False), View())
-
-        data = batch(1)
-        model = mirror(head=Parts(), fusion=MirroredFirst())
-        model.wants_part_maps = True
-        (prediction,) = model.test_step(data)
-        images = data["inputs"].permute(0, 3, 1, 2).float()
-        expected = View(scale=0.5).apply(images.flip(-1)).flip(-1)[0, :2] / 255
-        torch.testing.assert_close(prediction.part_maps, expected)
-        assert model.head.asked == 1
-        assert prediction.part_maps_at().shape == (2, 6, 8)
-
-    def test_half_precision_is_left_behind(self, mirror, batch):
-        class Half(Parts):
-            def part_maps(self, features):
-                return super().part_maps(features).bfloat16()
-
-        model = mirror(head=Half())
-        model.wants_part_maps = True
-        assert model.test_step(batch(1))[0].part_maps.dtype == torch.float32
-
-    def test_a_head_without_parts_answers_none(self, mirror, batch):
-        model = mirror()
-        model.wants_part_maps = True
-        assert model.test_step(batch(1))[0].part_maps is None
-
-
 class TestPrecision:
     @pytest.mark.parametrize("source", [None, "gradcam.GradCAM", "gradcam.ScoreCAM"])
     def test_maps_and_scores_are_float32_under_autocast(self, small, batch, source):

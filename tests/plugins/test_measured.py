@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections import defaultdict
 from pathlib import Path
+from statistics import mean, stdev
 from typing import NamedTuple
 
 import pytest
@@ -43,16 +45,27 @@ def test_there_are_some() -> None:
 def test_each_figure_is_given_once_for_the_same_seeds(path: Path) -> None:
     figures = parse(path)
     assert len({figure[:-1] for figure in figures}) == len(figures)
-    seeds = defaultdict(set)
+    by_row, by_training = defaultdict(set), defaultdict(set)
     for figure in figures:
         assert 0 <= figure.value <= 100
         assert figure.threshold in ("", "fixed", "fullsup")
-        seeds[figure.config, figure.options, figure.metric, figure.threshold, figure.subset].add(
-            figure.seed
-        )
-    for (config, options, *_), found in seeds.items():
-        others = {s for (c, o, *_), s in seeds.items() if (c, o) == (config, options) for s in s}
-        assert found == others
+        row = figure.metric, figure.threshold, figure.subset
+        by_row[figure.config, figure.options, row].add(figure.seed)
+        by_training[figure.config, figure.options].add(figure.seed)
+    for (config, options, _), seeds in by_row.items():
+        assert seeds == by_training[config, options]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
+def test_the_manuals_means_are_those_of_the_figures(path: Path) -> None:
+    values = defaultdict(list)
+    for figure in parse(path):
+        values[figure[:2], figure[4:7]].append(figure.value)
+    known = {f"{mean(v):.1f} ± {stdev(v):.1f}" for v in values.values() if len(v) > 1}
+    manual = (path.parent / "README.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"[0-9.]+ ± [0-9.]+", manual))
+    assert len(shown) > 20
+    assert not shown - known
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)

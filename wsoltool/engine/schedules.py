@@ -51,7 +51,8 @@ class ScheduleHook(ParamSchedulerHook):
         if not self._sums:
             return
         found = {f"{TRAINING}{name}": value for name, value in (outputs or {}).items()}
-        _check_monitors(runner, found, training=True)
+        if not self._images:  # the losses have the same names in every batch
+            _check_monitors(runner, found, training=True)
         images = len(data_batch["samples"])
         self._images += images
         for name in self._sums:
