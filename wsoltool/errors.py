@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import partial
@@ -123,6 +124,39 @@ def check_choice(
     if isinstance(value, bool) or value not in known:
         names = [str(choice) for choice in known]
         raise error(what, at=at, known=names, hint=did_you_mean(str(value), names) or hint)
+
+
+def check_number(
+    name: str,
+    value: object,
+    lowest: float = 0.0,
+    highest: float = math.inf,
+    *,
+    error: type[WsolError] = ConfigError,
+) -> None:
+    """Refuse a value that is no finite number within bounds; True and False are no numbers.
+
+    Args:
+        name: What it is called, with its component: ``DualHiding: peak``.
+        value: Anything.
+        lowest: The least that is allowed.
+        highest: The most.
+        error: What is raised.
+
+    Raises:
+        WsolError: ``error``.
+
+    Example:
+        >>> check_number("Selection: target", 1.5, highest=1)
+        Traceback (most recent call last):
+            ...
+        wsoltool.errors.ConfigError: Selection: target=1.5
+          expected: a number from 0 to 1
+    """
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not (number and math.isfinite(value) and lowest <= value <= highest):
+        bounds = f"of {lowest:g} or more" if math.isinf(highest) else f"from {lowest:g} to {highest:g}"
+        raise error(f"{name}={value!r}", expected=f"a number {bounds}")
 
 
 def unknown_keys(

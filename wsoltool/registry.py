@@ -64,6 +64,7 @@ KINDS: dict[str, Kind] = {
         Kind(
             "batch augmentation", "wsoltool_batch_augmentations", _CONTRACTS + "BatchAugmentation"
         ),
+        Kind("pooling", "wsoltool_poolings", _CONTRACTS + "Pooling"),
         Kind("CAM head", "wsoltool_cam_heads", _CONTRACTS + "CAMHead", injected=("channels",)),
         Kind("map source", "wsoltool_map_sources", _CONTRACTS + "MapSource"),
         Kind("fusion", "wsoltool_fusions", _CONTRACTS + "Fusion"),
@@ -96,6 +97,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "fusion": ("fusion",),
     "boxes": ("box extractor",),
     "loss": ("loss",),
+    "pooling": ("pooling",),
     "dataset": ("data set",),
     "reader": ("data set reader",),
     "pipeline": ("transform",),

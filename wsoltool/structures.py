@@ -6,7 +6,7 @@ says otherwise. Sizes are always (height, width).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -121,6 +121,23 @@ class Samples:
         return iter(self.items)
 
 
+@dataclass(slots=True)
+class Hiding:
+    """What an eraser hides of a batch.
+
+    Attributes:
+        kept: ``(B, h, w)`` bool, or float in [0, 1]: what is left of each position.
+        attention: ``(B, h, w)`` float, not negative: what the eraser decided on; None if it looks
+            at nothing.
+        cases: ``(B,)`` int64: what it did with each image, an index into its ``cases``; None where
+            it knows one case alone.
+    """
+
+    kept: Tensor
+    attention: Tensor | None = None
+    cases: Tensor | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One way to show an image to the network at test time.
@@ -169,10 +186,13 @@ class Boxes:
     Attributes:
         xyxy: ``(N, 4)`` float32, pixels of the original image, x1 y1 exclusive.
         scores: ``(N,)`` float32, higher is surer; comparable within one image.
+        thresholds: ``(N,)`` float32, at which each was cut, where the extractor chose it for this
+            image; None where it did not.
     """
 
     xyxy: np.ndarray
     scores: np.ndarray
+    thresholds: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.xyxy)
@@ -186,6 +206,8 @@ class BoxContext:
         class_id: The class that the map was asked for.
         region: xyxy of the original-image rectangle that the network saw.
         maps: The raw maps of that class, one entry a view: branch -> ``(1, h, w)``.
+        fused: Answers the fused map ``(h, w)`` float32 in [0, 1] of ``region`` alone, at the asked
+            size: on the grid of a feature, for example.
         features: Feature name -> ``(C, h, w)`` of the first view, as the extractor's
             ``features`` asks.
     """
@@ -193,4 +215,5 @@ class BoxContext:
     class_id: int
     region: Region
     maps: list[ViewMaps]
+    fused: Callable[[Size], np.ndarray]
     features: dict[str, Tensor] = field(default_factory=dict)

@@ -14,13 +14,7 @@ from wsoltool.errors import ConfigError
 from wsoltool.functional.cams import class_activation_map, select_class_maps
 from wsoltool.models import contracts
 from wsoltool.models.heads import SingleTapHead
-
-
-class GlobalAveragePool(nn.Module):
-    """The mean over the grid, ``(B, C, h, w)`` to ``(B, C)``."""
-
-    def forward(self, features: Tensor) -> Tensor:
-        return features.mean(dim=(2, 3))
+from wsoltool.models.pooling import GlobalAveragePool
 
 
 class CAMHead(SingleTapHead):
@@ -40,8 +34,7 @@ class CAMHead(SingleTapHead):
         num_classes: K.
         tap: The feature to classify.
         loss: A loss on the logits; ``CrossEntropy`` unless given.
-        pooling: Any module from ``(B, C, h, w)`` to ``(B, C)``; the mean unless given. The map
-            stays that of the formula.
+        pooling: ``GlobalAveragePool`` unless given. The map stays that of the formula.
 
     Attributes:
         classifier: The linear layer, ``(K, C)`` weight and ``(K,)`` bias.
@@ -56,11 +49,11 @@ class CAMHead(SingleTapHead):
         num_classes: int,
         tap: str = "last",
         loss: contracts.Loss | None = None,
-        pooling: nn.Module | None = None,
+        pooling: contracts.Pooling | None = None,
     ) -> None:
         super().__init__(channels, num_classes, tap, loss)
         if pooling is not None and not isinstance(pooling, nn.Module):
-            raise ConfigError(f"pooling={pooling!r}", expected="a module, (B, C, h, w) to (B, C)")
+            raise ConfigError(f"pooling={pooling!r}", expected="dict(type='GlobalAveragePool')")
         self.pooling = GlobalAveragePool() if pooling is None else pooling
         self.classifier = nn.Linear(channels[tap], num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
@@ -69,6 +62,10 @@ class CAMHead(SingleTapHead):
     def logits(self, features: Mapping[str, Tensor]) -> Tensor:
         """``(B, K)``, the :math:`S_c`."""
         return self.classifier(self.pooling(features[self.taps[0]]))
+
+    def class_weights(self) -> Tensor:
+        """The :math:`w_k^c`."""
+        return self.classifier.weight
 
     def maps(self, features: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
         """``cam``: the :math:`M_c`, without the bias."""
@@ -119,6 +116,10 @@ class ConvHead(SingleTapHead):
     def class_maps(self, features: Mapping[str, Tensor]) -> Tensor:
         """``(B, K, h, w)``: the maps of all classes."""
         return self.classifier(features[self.taps[0]])
+
+    def class_weights(self) -> Tensor:
+        """The :math:`w_k^c`."""
+        return self.classifier.weight.flatten(1)
 
     def logits(self, features: Mapping[str, Tensor]) -> Tensor:
         """``(B, K)``, the :math:`S_c`."""

@@ -10,7 +10,7 @@ from wsoltool.structures import BoxContext
 
 @pytest.fixture
 def context() -> BoxContext:
-    return BoxContext(class_id=0, region=(0, 0, 8, 6), maps=[])
+    return BoxContext(class_id=0, region=(0, 0, 8, 6), maps=[], fused=np.zeros)
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor, nn
 
 from wsoltool.models.backbones.base import Backbone
-from wsoltool.structures import BoxContext, Boxes, Samples, Size, View, ViewMaps
+from wsoltool.structures import BoxContext, Boxes, Hiding, Samples, Size, View, ViewMaps
 
 __all__ = [
     "Backbone",
@@ -25,6 +26,8 @@ __all__ = [
     "Fusion",
     "Loss",
     "MapSource",
+    "MaskEraser",
+    "Pooling",
     "Recalibration",
 ]
 
@@ -55,6 +58,39 @@ class Eraser(nn.Module):
 
     def forward(self, features: Tensor, samples: Samples) -> Tensor:
         return self.erase(features, samples) if self.training else features
+
+
+class MaskEraser(Eraser):
+    """Hides positions, the same at every channel, chosen by looking at the features.
+
+    Implement :meth:`hide` alone. The mask is a constant to the gradient, which passes where the
+    features do. What was hidden is told in the training log (the shares of ``cases`` and of the
+    hidden area, for each insert point) and drawn in galleries.
+
+    Attributes:
+        cases: Names of what it may do with an image, if there are several.
+        hiding: What it did with the last batch in training.
+    """
+
+    cases: Sequence[str] = ()
+    hiding: Hiding | None = None
+
+    @abstractmethod
+    def hide(self, features: Tensor, samples: Samples) -> Hiding:
+        """Features ``(B, C, h, w)``, without autograd, to what is to be hidden of them."""
+
+    def erase(self, features: Tensor, samples: Samples) -> Tensor:
+        with torch.no_grad():
+            self.hiding = self.hide(features, samples)
+        return features * self.hiding.kept[:, None].to(features.dtype)
+
+
+class Pooling(nn.Module):
+    """Feature map to one value a channel, in heads that pool before they classify."""
+
+    @abstractmethod
+    def forward(self, features: Tensor) -> Tensor:
+        """``(B, C, h, w)`` to ``(B, C)``."""
 
 
 class BatchAugmentation(ABC):
@@ -124,6 +160,14 @@ class CAMHead(nn.Module):
         """
         return None
 
+    def class_weights(self) -> Tensor | None:
+        """``(K, C)``: how each class weighs the channels of the one tapped feature; None by default.
+
+        For map sources that read the classifier. A head whose scores are not linear in the pooled
+        channels, or that has several taps, has none.
+        """
+        return None
+
     def scores(self, features: Mapping[str, Tensor]) -> Tensor:
         """``(B, K)`` probabilities for ranking classes; softmax of the logits by default."""
         return self.logits(features).softmax(dim=1)
@@ -137,6 +181,9 @@ class MapSource(ABC):
     """
 
     features: Sequence[str] = ()
+
+    def check(self, head: CAMHead) -> None:
+        """Raise ConfigError where it cannot read maps from ``head``; called before any training."""
 
     @abstractmethod
     def maps(
@@ -185,5 +232,6 @@ class BoxExtractor(ABC):
     def __call__(self, localization_map: np.ndarray, context: BoxContext) -> Boxes:
         """``(H, W)`` float32 in [0, 1] at the original image's size to its boxes.
 
-        No box is a valid answer. Boxes come surest first.
+        No box is a valid answer. Boxes come surest first; an extractor that chooses a threshold
+        for each image says which in ``thresholds``.
         """

@@ -1,14 +1,16 @@
-"""The core's erasers; those that look for the discriminative part come with their plugins."""
+"""The core's erasers, and what is told of any; those that look at the image are in plugins."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 from torchvision.ops import drop_block2d
 
 from wsoltool.errors import ConfigError
-from wsoltool.models.contracts import Eraser
+from wsoltool.models.contracts import Eraser, MaskEraser
 from wsoltool.structures import Samples
 
 
@@ -59,3 +61,29 @@ class DropBlock(Eraser):
         # The mask is made in float32: in float16 its sum overflows, and all would be hidden.
         ones = torch.ones_like(features, dtype=torch.float32)
         return features * drop_block2d(ones, self.probability, side).to(features.dtype)
+
+
+def erasing_figures(inserts: Mapping[str, nn.Module] | None) -> dict[str, Tensor]:
+    """What mask erasers in training did with the last batch, for the log.
+
+    Args:
+        inserts: By name; None for none.
+
+    Returns:
+        Scalars in [0, 1] by ``<insert>/<case>``, the share of images of each case, and
+        ``<insert>/hidden area``, the share of all positions that is hidden.
+
+    Example:
+        >>> erasing_figures(None)
+        {}
+    """
+    figures: dict[str, Tensor] = {}
+    for name, insert in (inserts or {}).items():
+        if not (isinstance(insert, MaskEraser) and insert.training) or insert.hiding is None:
+            continue
+        hiding = insert.hiding
+        if hiding.cases is not None:
+            shares = {case: hiding.cases == index for index, case in enumerate(insert.cases)}
+            figures |= {f"{name}/{case}": own.float().mean() for case, own in shares.items()}
+        figures[f"{name}/hidden area"] = 1 - hiding.kept.float().mean()
+    return figures

@@ -15,6 +15,7 @@ from torch import Tensor
 from wsoltool.errors import ConfigError
 from wsoltool.models.batch_statistics import one_image_problem
 from wsoltool.models.contracts import Backbone, BoxExtractor, CAMHead, Fusion, MapSource
+from wsoltool.models.erasing import erasing_figures
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.prediction import Prediction, to_cpu
 from wsoltool.models.preprocessor import Preprocessor
@@ -92,6 +93,7 @@ class Localizer(BaseModel):
         self._cover_told = False
         head.bind(backbone)
         self._check_parts()
+        self._check_source()
         backbone.want(head.taps)
         if preprocessor.channels_last:
             # In the images' memory format a MobileNet's step takes half the time on CPUs.
@@ -118,6 +120,12 @@ class Localizer(BaseModel):
                 except ConfigError as error:
                     raise error.located(f"model.{key}") from error
 
+    def _check_source(self) -> None:
+        try:
+            self.map_source.check(self.head)
+        except ConfigError as error:
+            raise error.located("model.map_source") from error
+
     def forward(self, inputs: Any, samples: Any = None, mode: str = "tensor") -> Any:
         """mmengine's entry, on what the preprocessor answers.
 
@@ -136,7 +144,8 @@ class Localizer(BaseModel):
                 raise problem
             # The head may run later layers again: their erasers need the samples too.
             with self._shown_to_inserts(samples):
-                return self.head.loss(self.backbone(inputs), samples)
+                losses = self.head.loss(self.backbone(inputs), samples)
+            return losses | erasing_figures(self.inserts)
         if mode == "predict":
             return self.predict(inputs, samples)
         if mode == "tensor":

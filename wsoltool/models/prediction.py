@@ -116,10 +116,12 @@ class Prediction:
 
     def boxes(self, class_id: int) -> Boxes:
         """The extractor's boxes of a class, pixels of the original image."""
+        raw = self.raw_maps(class_id)
         context = BoxContext(
             class_id=class_id,
             region=self.sample.region,
-            maps=self.raw_maps(class_id),
+            maps=raw,
+            fused=lambda size: self._fusion.fuse(raw, size)[0].numpy(),
             features={name: _unflip(f, self.sample) for name, f in self._features.items()},
         )
         return self._extractor(self.map(class_id), context)

@@ -60,6 +60,13 @@ def wsoltool_losses():
 
 
 @hookimpl
+def wsoltool_poolings():
+    from wsoltool.models.pooling import GlobalAveragePool, GlobalMaxPool
+
+    return [GlobalAveragePool, GlobalMaxPool]
+
+
+@hookimpl
 def wsoltool_datasets():
     from wsoltool.datasets.creatures import Creatures
     from wsoltool.datasets.image_data import Images

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Fusion,
         Loss,
         MapSource,
+        Pooling,
         Recalibration,
     )
 
@@ -79,6 +80,11 @@ def wsoltool_box_extractors() -> list[type[BoxExtractor]]:
 @hookspec
 def wsoltool_losses() -> list[type[Loss]]:
     """Losses on class scores; the ``loss`` key of a head."""
+
+
+@hookspec
+def wsoltool_poolings() -> list[type[Pooling]]:
+    """A feature map to one value a channel; the ``pooling`` key of a head."""
 
 
 @hookspec
