@@ -138,6 +138,25 @@ class Hiding:
     cases: Tensor | None = None
 
 
+@dataclass(slots=True)
+class Erasure:
+    """What a mask eraser would hide of one image, for pictures.
+
+    Attributes:
+        kept: ``(h, w)`` float32 in [0, 1]: what is left of each position.
+        hidden: Share of all positions of the feature map that is hidden.
+        attention: ``(h, w)`` float32: what the eraser decided on; None if it looks at nothing.
+        case: What it did with the image; None where it knows one case alone.
+        meaning: Of the case, in words; may be empty.
+    """
+
+    kept: np.ndarray
+    hidden: float
+    attention: np.ndarray | None = None
+    case: str | None = None
+    meaning: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """One way to show an image to the network at test time.

@@ -5,7 +5,14 @@ from __future__ import annotations
 from torch import Tensor
 
 from wsoltool.errors import ConfigError, check_number
-from wsoltool.functional.selection import CASES, HIDDEN, Selection, self_attention, strongest
+from wsoltool.functional.selection import (
+    CASES,
+    HIDDEN,
+    MEANINGS,
+    Selection,
+    self_attention,
+    strongest,
+)
 from wsoltool.models.contracts import MaskEraser
 from wsoltool.structures import Hiding, Samples
 
@@ -42,6 +49,7 @@ class SelectionStrategy(MaskEraser):
     """
 
     cases = CASES
+    meanings = MEANINGS
 
     def __init__(
         self,

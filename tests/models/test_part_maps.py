@@ -35,7 +35,7 @@ def test_nobody_pays_for_part_maps_that_are_not_wanted(mirror, batch):
 def test_each_image_gets_its_own(mirror, batch, sizes):
     data = batch(1, 2, sizes=sizes)
     model = mirror(head=Parts({"last": 3}, 3))
-    model.wants_part_maps = True
+    model.for_pictures = True
     for index, prediction in enumerate(model.test_step(data)):
         expected = torch.stack([data["inputs"][index][..., c] / 255 for c in (0, 1)])
         assert torch.equal(prediction.part_maps, expected)
@@ -48,7 +48,7 @@ def test_they_come_from_the_first_view_unmirrored(mirror, batch):
 
     data = batch(1)
     model = mirror(head=Parts({"last": 3}, 3), fusion=MirroredFirst())
-    model.wants_part_maps = True
+    model.for_pictures = True
     (prediction,) = model.test_step(data)
     images = data["inputs"].permute(0, 3, 1, 2).float()
     expected = View(scale=0.5).apply(images.flip(-1)).flip(-1)[0, :2] / 255
@@ -63,11 +63,11 @@ def test_half_precision_is_left_behind(mirror, batch):
             return super().part_maps(features).bfloat16()
 
     model = mirror(head=Half({"last": 3}, 3))
-    model.wants_part_maps = True
+    model.for_pictures = True
     assert model.test_step(batch(1))[0].part_maps.dtype == torch.float32
 
 
 def test_a_head_without_parts_answers_none(mirror, batch):
     model = mirror()
-    model.wants_part_maps = True
+    model.for_pictures = True
     assert model.test_step(batch(1))[0].part_maps is None

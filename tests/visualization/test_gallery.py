@@ -211,7 +211,7 @@ def test_items_show_the_heads_parts(creatures, model, monkeypatch):
     assert next(gallery_items(model, creatures, 1)).part_maps is None
     monkeypatch.setattr(model.head, "part_maps", rising)
     for shown in gallery_items(model, creatures, 2):
-        assert not model.wants_part_maps  # also while the caller draws
+        assert not model.for_pictures  # also while the caller draws
         assert shown.part_maps.shape == (1, 32, 32)
         # Cell centres at 4 and 12 pixels: 0.25 from the border to the first, half between.
         assert shown.part_maps[0, 5, [0, 3, 31]].tolist() == [0.25, 0.25, 1]
@@ -225,7 +225,7 @@ def test_a_test_that_is_cut_short_leaves_no_switch_behind(creatures, model, monk
     monkeypatch.setattr(model.head, "part_maps", broken)
     with pytest.raises(ValueError, match="no parts"):
         next(gallery_items(model, creatures, 1))
-    assert not model.wants_part_maps
+    assert not model.for_pictures
 
 
 def test_parts_of_cropped_and_mirrored_inputs_are_put_back(model, monkeypatch):

@@ -25,7 +25,7 @@ def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Itera
     """Images spread evenly over a split, with the map and the boxes of the labelled class.
 
     Of several labels the first is shown; of none, the surest class. Part maps are shown where the
-    head has them.
+    head has them, and what mask erasers would hide where there are any.
     """
     localizer: Localizer = model.module if is_model_wrapper(model) else model
     localizer.eval()
@@ -36,13 +36,13 @@ def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Itera
 
 
 def _predict(localizer: Localizer, batch: dict[str, Any]) -> Prediction:
-    """One image's prediction, with part maps; the localizer is left as it was."""
-    before, localizer.wants_part_maps = localizer.wants_part_maps, True
+    """One image's prediction, for pictures; the localizer is left as it was."""
+    before, localizer.for_pictures = localizer.for_pictures, True
     try:
         with torch.no_grad():
             return localizer.test_step(batch)[0]
     finally:
-        localizer.wants_part_maps = before
+        localizer.for_pictures = before
 
 
 def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> GalleryItem:
@@ -66,6 +66,7 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
         caption=f"{sample.image_id}: {dataset.classes[label]}{verdict}{overlap}",
         correct=None if iou is None else iou >= 0.5,
         part_maps=prediction.part_maps_at(),
+        erasures=prediction.erasures_at(),
     )
 
 

@@ -19,6 +19,12 @@ from wsoltool.errors import ShapeError, check_number
 SCATTERED, PASSED, HIDDEN = range(3)
 CASES = ("scattered", "passed", "hidden")
 """What Algorithm 1 does with an image, in the order in which it asks."""
+MEANINGS = {
+    "scattered": "the strongest positions lie far apart; they and the background are hidden",
+    "passed": "the object looks small, or its strongest part covers much of it; nothing is hidden",
+    "hidden": "all others; the strongest positions are hidden",
+}
+"""Of the cases, in words."""
 
 
 def self_attention(features: Tensor) -> Tensor:

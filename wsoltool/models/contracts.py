@@ -69,10 +69,12 @@ class MaskEraser(Eraser):
 
     Attributes:
         cases: Names of what it may do with an image, if there are several.
+        meanings: Case -> what it means in words, for the legend of galleries.
         hiding: What it did with the last batch in training.
     """
 
     cases: Sequence[str] = ()
+    meanings: Mapping[str, str] = {}
     hiding: Hiding | None = None
 
     @abstractmethod

@@ -16,10 +16,11 @@ from wsoltool.errors import ConfigError
 from wsoltool.models.batch_statistics import one_image_problem
 from wsoltool.models.contracts import Backbone, BoxExtractor, CAMHead, Fusion, MapSource
 from wsoltool.models.erasing import erasing_figures
+from wsoltool.models.erasures import would_be_erased
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.prediction import Prediction, to_cpu
 from wsoltool.models.preprocessor import Preprocessor
-from wsoltool.structures import Sample, Samples, View, ViewMaps
+from wsoltool.structures import Erasure, Sample, Samples, View, ViewMaps
 
 logger = logging.getLogger(__name__)
 
@@ -88,8 +89,9 @@ class Localizer(BaseModel):
         self.map_source = map_source or HeadMaps()
         #: Which classes are mapped at test; commands replace it.
         self.class_query: ClassQuery = labels_and_top1
-        #: Whether predictions hold the head's part maps, for pictures; tests leave it off.
-        self.wants_part_maps = False
+        #: Whether predictions are for pictures: they then hold the head's part maps, and what
+        #: erasers would hide, which takes a run of the backbone more. Tests leave it off.
+        self.for_pictures = False
         self._cover_told = False
         head.bind(backbone)
         self._check_parts()
@@ -191,6 +193,7 @@ class Localizer(BaseModel):
             features = seen[first][1]
             context = to_cpu({name: first.undo(features[name]) for name in self.boxes.features})
             parts = self._part_maps(first, features)
+            erasures = self._erasures(first, seen[first][0], samples)
             del features
             maps = [
                 self._view_maps(view, *(seen.pop(view, None) or self._see(view, images)), asked)
@@ -209,6 +212,7 @@ class Localizer(BaseModel):
                 extractor=self.boxes,
                 features={name: feature[index] for name, feature in context.items()},
                 part_maps=None if parts is None else parts[index],
+                erasures=None if erasures is None else erasures[index],
             )
             for index, sample in enumerate(samples)
         ]
@@ -249,8 +253,16 @@ class Localizer(BaseModel):
 
     def _part_maps(self, view: View, features: dict[str, Tensor]) -> Tensor | None:
         """``(B, P, h, w)`` in [0, 1] on the CPU, not mirrored; None if not wanted or no parts."""
-        found = self.head.part_maps(features) if self.wants_part_maps else None
+        found = self.head.part_maps(features) if self.for_pictures else None
         return None if found is None else to_cpu({"parts": view.undo(found)})["parts"]
+
+    def _erasures(
+        self, view: View, shown: Tensor, samples: Samples
+    ) -> list[dict[str, Erasure]] | None:
+        """By insert, of each of the images as the view shows them; None if not wanted."""
+        if not self.for_pictures or self.inserts is None:
+            return None
+        return would_be_erased(self.backbone, self.inserts, shown, samples, view)
 
     def _ask(self, scores: Tensor, samples: Samples) -> tuple[Tensor, list[int]]:
         """``(B, n)`` classes to map, and how many of each row were asked for."""

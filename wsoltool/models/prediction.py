@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import floor
 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from wsoltool.errors import EvaluationError
-from wsoltool.functional.maps import resize_maps
+from wsoltool.functional.maps import minmax_normalize, resize_maps
 from wsoltool.models.contracts import BoxExtractor, Fusion
-from wsoltool.structures import BoxContext, Boxes, Sample, Size, ViewMaps
+from wsoltool.structures import BoxContext, Boxes, Erasure, Sample, Size, ViewMaps
 
 
 class Prediction:
@@ -30,6 +32,7 @@ class Prediction:
         features: Feature name -> ``(C, h, w)``, what the extractor asks for.
         part_maps: ``(P, h, w)`` float32 in [0, 1] of the head's parts, where they were wanted and
             the head has them.
+        erasures: Name of an insert -> what it would hide in training, where that was wanted.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Prediction:
         extractor: BoxExtractor,
         features: Mapping[str, Tensor] | None = None,
         part_maps: Tensor | None = None,
+        erasures: Mapping[str, Erasure] | None = None,
     ) -> None:
         self.sample = sample
         self.scores = scores
@@ -51,6 +55,7 @@ class Prediction:
         self._extractor = extractor
         self._features = dict(features or {})
         self._part_maps = part_maps
+        self._erasures = dict(erasures or {})
 
     def top_classes(self, count: int) -> list[int]:
         """The classes with the highest scores, best first; ties by class index."""
@@ -93,6 +98,32 @@ class Prediction:
             return None
         target, window = _window(self.sample, size)
         return _paste(resize_maps(raw, target).numpy(), size, window)
+
+    def erasures_at(self, size: Size | None = None) -> dict[str, Erasure]:
+        """What erasers would hide in training, by insert, with maps ``(H, W)`` float32 in [0, 1].
+
+        ``kept`` is enlarged cell by cell (nearest neighbour); pixels that the network did not see
+        are not hidden. ``attention`` is scaled to [0, 1] and enlarged bilinearly, for display
+        alone; what the network did not see is 0.
+
+        Args:
+            size: As of :meth:`map`.
+
+        Returns:
+            Empty where erasures were not wanted or no insert is a mask eraser.
+        """
+        size = size or self.sample.size
+        return {name: self._placed(erasure, size) for name, erasure in self._erasures.items()}
+
+    def _placed(self, erasure: Erasure, size: Size) -> Erasure:
+        target, window = _window(self.sample, size)
+        kept = _unflip(torch.from_numpy(erasure.kept), self.sample)
+        cells = F.interpolate(kept[None, None], target, mode="nearest-exact")[0, 0].numpy()
+        attention = erasure.attention
+        if attention is not None:
+            scaled = minmax_normalize(_unflip(torch.from_numpy(attention), self.sample))
+            attention = _paste(resize_maps(scaled, target).numpy(), size, window)
+        return replace(erasure, kept=1 - _paste(1 - cells, size, window), attention=attention)
 
     def raw_maps(self, class_id: int) -> list[ViewMaps]:
         """Every view's raw maps of one class: branches ``(1, h, w)``, not mirrored."""

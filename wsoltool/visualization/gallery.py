@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from jinja2 import Environment, PackageLoader
 
 from wsoltool.errors import WorkDirError
+from wsoltool.structures import Erasure
+from wsoltool.visualization.erasures import ErasureLegend, draw_erasure
 from wsoltool.visualization.overlay import (
     PART_COLOR,
     PREDICTED_COLOR,
@@ -25,6 +28,7 @@ from wsoltool.visualization.overlay import (
 from wsoltool.visualization.parts import draw_parts, part_colors
 
 _SIDE = 224
+_WIDTH, _TILE = 440, 140  # of a figure on the page, and of a tile more
 
 
 @dataclass(slots=True)
@@ -42,6 +46,7 @@ class GalleryItem:
         correct: Whether it counts as localized; None if unknown.
         part_maps: ``(P, H, W)`` in [0, 1], what the network takes for P parts, 0 where it did not
             look; None if it knows no parts.
+        erasures: Name of an insert -> what its eraser would hide, with maps of the whole image.
     """
 
     name: str
@@ -53,17 +58,19 @@ class GalleryItem:
     caption: str
     correct: bool | None = None
     part_maps: np.ndarray | None = None
+    erasures: Mapping[str, Erasure] = field(default_factory=dict)
 
 
 def draw_item(item: GalleryItem) -> np.ndarray:
-    """Image, map over image, boxes against truth and, if known, parts, side by side."""
+    """Side by side: image, map over image, boxes against truth; parts and erasures, if known."""
     image, factor = enlarge(item.image, _SIDE)
     overlay = blend_map(image, item.localization_map)
     boxes = draw_boxes(image, item.parts, PART_COLOR, factor)
     boxes = draw_boxes(boxes, item.truth, TRUTH_COLOR, factor)
     boxes = draw_boxes(boxes, item.predicted, PREDICTED_COLOR, factor)
     parts = [] if item.part_maps is None else [draw_parts(image, item.part_maps)]
-    return side_by_side([image, overlay, boxes, *parts])
+    erasures = [draw_erasure(image, name, erasure) for name, erasure in item.erasures.items()]
+    return side_by_side([image, overlay, boxes, *parts, *erasures])
 
 
 def write_gallery(
@@ -85,22 +92,22 @@ def write_gallery(
     Raises:
         WorkDirError: The folder cannot be written.
     """
-    entries, part_count = [], 0
+    entries, part_count, erasures = [], 0, ErasureLegend()
     for item in items:
         path = Path("pictures", *_inside(item.name))
         save_png(folder / path, draw_item(item))
         part_count = max(part_count, 0 if item.part_maps is None else len(item.part_maps))
+        erasures.add(item.erasures)
         link = quote(path.as_posix())
         entries.append({"path": link, "caption": item.caption, "correct": item.correct})
-    environment = Environment(loader=PackageLoader("wsoltool.visualization"), autoescape=True)
-    colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR, "part": PART_COLOR}
-    page = environment.get_template("gallery.html").render(
+    page = _page(
         title=title,
         figures=figures,
         notes=notes,
         entries=entries,
-        colors={name: f"rgb{color}" for name, color in colors.items()},
         part_colors=[f"rgb{color}" for color in part_colors(part_count)],
+        erasures=erasures,
+        width=_WIDTH + _TILE * (bool(part_count) + len(erasures.counts)),
     )
     index = folder / "index.html"
     try:
@@ -110,6 +117,13 @@ def write_gallery(
         what = f"gallery cannot be written: {error.strerror or error}"
         raise WorkDirError(what, at=str(index)) from error
     return index
+
+
+def _page(**content: Any) -> str:
+    environment = Environment(loader=PackageLoader("wsoltool.visualization"), autoescape=True)
+    colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR, "part": PART_COLOR}
+    template = environment.get_template("gallery.html")
+    return template.render(colors={n: f"rgb{color}" for n, color in colors.items()}, **content)
 
 
 def _inside(name: str) -> tuple[str, ...]:
