@@ -10,7 +10,7 @@ from wsoltool.errors import EvaluationError
 from wsoltool.models.contracts import BoxExtractor
 from wsoltool.models.fusion import SingleView
 from wsoltool.models.prediction import Prediction, to_cpu
-from wsoltool.structures import Boxes, Sample, View, ViewMaps
+from wsoltool.structures import Boxes, Erasure, Sample, View, ViewMaps
 
 
 class Recorder(BoxExtractor):
@@ -26,7 +26,14 @@ class Recorder(BoxExtractor):
 
 
 def predicted(
-    raw, size, region=None, flipped=False, class_ids=(3,), scores=(0.1, 0.6, 0.3), parts=None
+    raw,
+    size,
+    region=None,
+    flipped=False,
+    class_ids=(3,),
+    scores=(0.1, 0.6, 0.3),
+    parts=None,
+    erasures=None,
 ):
     """A prediction of raw maps ``(n, h, w)`` under one view."""
     raw = torch.as_tensor(raw, dtype=torch.float32)
@@ -40,6 +47,7 @@ def predicted(
         Recorder(),
         {"last": raw[:1] * 10},
         None if parts is None else torch.tensor(parts, dtype=torch.float32),
+        erasures,
     )
 
 
@@ -159,6 +167,53 @@ def test_without_parts_there_are_none():
     prediction = predicted([[[0.0, 1.0]]], (1, 2))
     assert prediction.part_maps is None
     assert prediction.part_maps_at() is None
+
+
+def erased(kept, size, attention=None, **sample):
+    kept, attention = (a if a is None else np.array(a, np.float32) for a in (kept, attention))
+    erasure = Erasure(kept, 0.25, attention, "hidden", "words")
+    return predicted([[[0.0, 1.0]]], size, erasures={"late": erasure}, **sample)
+
+
+def test_what_is_hidden_is_enlarged_cell_by_cell_and_what_is_looked_at_smoothly():
+    prediction = erased([[0, 1], [1, 0.5]], (2, 4), [[2, 4], [2, 4]])
+    assert prediction.erasures_at().keys() == {"late"}
+    answer = prediction.erasures_at()["late"]
+    assert answer.kept.tolist() == [[0, 0, 1, 1], [1, 1, 0.5, 0.5]]
+    # Columns with weights 0, 1/4, 3/4, 1, as those of maps.
+    assert answer.attention.tolist() == [[0, 0.25, 0.75, 1]] * 2
+    assert (answer.hidden, answer.case, answer.meaning) == (0.25, "hidden", "words")
+    assert answer.kept.dtype == answer.attention.dtype == np.float32
+    # Pixels go to the cell in which their centre lies: 1.5 of 3 to the second of two, 2/3 a cell.
+    odd = erased([[0, 1]], (1, 3)).erasures_at()["late"]
+    assert odd.kept.tolist() == [[0, 1, 1]]
+    assert odd.attention is None
+    assert (
+        erased([[0, 1]], (1, 2)).erasures_at((2, 8))["late"].kept.tolist()
+        == [[0, 0, 0, 0, 1, 1, 1, 1]] * 2
+    )
+
+
+@pytest.mark.parametrize("flipped", [False, True])
+def test_erasures_lie_where_the_network_looked_and_the_image_s_way_round(flipped):
+    kept, attention = [[0, 1], [1, 1]], [[9, 1], [1, 1]]
+    region = (1.0, 2.0, 3.0, 4.0)
+    prediction = erased(kept, (5, 6), attention, region=region, flipped=flipped)
+    marked = np.zeros((5, 6))
+    marked[2, 2 if flipped else 1] = 1
+    answer = prediction.erasures_at()["late"]
+    assert answer.kept.tolist() == (1 - marked).tolist()
+    assert answer.attention.tolist() == marked.tolist()
+    again = prediction.erasures_at()["late"]  # nothing was turned in place
+    assert np.array_equal(again.kept, answer.kept)
+
+
+def test_a_flat_attention_becomes_zeros():
+    assert not erased([[1, 1]], (1, 2), [[3, 3]]).erasures_at()["late"].attention.any()
+
+
+def test_without_erasures_there_are_none():
+    assert predicted([[[0.0, 1.0]]], (1, 2)).erasures_at() == {}
 
 
 @pytest.mark.parametrize("ask", ["map", "boxes", "raw_maps"])

@@ -13,14 +13,22 @@ from wsoltool.engine.pictures import gallery_items
 from wsoltool.errors import WorkDirError
 from wsoltool.functional.boxes import box_iou
 from wsoltool.models.builder import build_localizer
+from wsoltool.models.contracts import MaskEraser
+from wsoltool.models.insertion import Inserts
+from wsoltool.structures import Erasure, Hiding
 from wsoltool.transforms.crop import CenterCrop
 from wsoltool.transforms.flip import RandomFlip
+from wsoltool.visualization.erasures import draw_erasure
 from wsoltool.visualization.gallery import GalleryItem, draw_item, write_gallery
 from wsoltool.visualization.overlay import PART_COLOR, PREDICTED_COLOR, TRUTH_COLOR, enlarge
 from wsoltool.visualization.parts import draw_parts, part_colors
 
+HEAD = {"type": "cam.CAMHead", "num_classes": 10}
 
-def item(name="a.jpg", caption="a", correct=None, size=(224, 224), part_maps=None, **boxes):
+
+def item(
+    name="a.jpg", caption="a", correct=None, size=(224, 224), part_maps=None, erasures=(), **boxes
+):
     none = np.zeros((0, 4))
     return GalleryItem(
         name=name,
@@ -29,6 +37,7 @@ def item(name="a.jpg", caption="a", correct=None, size=(224, 224), part_maps=Non
         caption=caption,
         correct=correct,
         part_maps=part_maps,
+        erasures=dict(erasures),
         **{"predicted": none, "truth": none, "parts": none, **boxes},
     )
 
@@ -108,6 +117,55 @@ def test_a_page_without_parts_does_not_speak_of_them(tmp_path):
     assert "minmax(440px" in text
 
 
+def erasure(case="hidden", meaning="the peak is hidden"):
+    kept = np.ones((224, 224), np.float32)
+    kept[100:120, 50:90] = 0
+    return Erasure(kept, 0.016, np.linspace(0, 1, 224 * 224).reshape(224, 224), case, meaning)
+
+
+def test_each_eraser_has_a_tile_and_leaves_the_others_alone():
+    maps = np.linspace(0, 1, 224 * 224, dtype=np.float32).reshape(1, 224, 224)
+    box = {"truth": np.array([[5, 5, 60, 70]]), "part_maps": maps}
+    without = draw_item(item(**box))
+    erasures = {"early": erasure(), "late": erasure("passed")}
+    picture = draw_item(item(erasures=erasures, **box))
+    assert picture.shape == (224, 6 * 224 + 5 * 4, 3)
+    assert np.array_equal(picture[:, : without.shape[1]], without)
+    black = np.zeros((224, 224, 3), np.uint8)
+    for index, (name, own) in enumerate(erasures.items()):
+        left = (4 + index) * 228
+        assert np.array_equal(picture[:, left : left + 224], draw_erasure(black, name, own))
+
+
+def test_the_page_tells_what_is_hidden_and_what_the_cases_mean(tmp_path):
+    none = erasure(case=None, meaning="")
+    items = [
+        item("1"),
+        item("2", erasures={"early": erasure("passed", "small"), "late": erasure(), "x": none}),
+        item("3", erasures={"early": erasure(), "late": erasure("odd", ""), "x": none}),
+    ]
+    text = write_gallery(tmp_path, items, "t", {}).read_text(encoding="utf-8")
+    assert "boxes, erasers." in text
+    assert "dark, hatched and outlined is hidden" in text
+    shown = [line.strip() for line in text.splitlines()]
+    assert "<br><b>passed</b>: small" in shown
+    assert "<br><b>hidden</b>: the peak is hidden" in shown
+    assert "<br><b>odd</b>" in shown
+    assert "<br>early: 1 passed, 1 hidden of the images below" in shown
+    assert "<br>late: 1 hidden, 1 odd" in shown
+    # Six tiles take twice the room of three.
+    assert "minmax(min(860px, 100%), 1fr)" in text
+
+
+def test_a_page_without_erasers_does_not_speak_of_them(tmp_path):
+    text = write_gallery(tmp_path, [item("1")], "t", {}).read_text(encoding="utf-8")
+    assert "eraser" not in text
+    assert "minmax(440px, 1fr)" in text
+    parts = np.ones((1, 224, 224), np.float32)
+    text = write_gallery(tmp_path, [item("1", part_maps=parts)], "t", {}).read_text("utf-8")
+    assert "minmax(580px, 1fr)" in text
+
+
 def test_class_names_are_text_and_never_html(tmp_path):
     evil = "<script>alert('x')</script> \"Tom & Jerry\" ' onload='"
     index = write_gallery(tmp_path, [item(caption=evil)], evil, {evil: evil})
@@ -177,8 +235,7 @@ def creatures():
 @pytest.fixture
 def model():
     backbone = {"type": "SmallNet", "channels": (4, 4)}
-    head = {"type": "cam.CAMHead", "num_classes": 10}
-    return build_localizer({"backbone": backbone, "head": head})
+    return build_localizer({"backbone": backbone, "head": HEAD})
 
 
 def test_items_are_spread_over_the_split(creatures, model):
@@ -240,6 +297,77 @@ def test_parts_of_cropped_and_mirrored_inputs_are_put_back(model, monkeypatch):
     image, picture = shown.image, draw_item(shown)[:, -224:]
     grey = cv2.cvtColor(enlarge(image, 224)[0], cv2.COLOR_RGB2GRAY)
     assert np.array_equal(picture[60:164, :50], np.repeat(grey[60:164, :50, None], 3, axis=2))
+
+
+@pytest.fixture
+def hiding():
+    """A model whose eraser hides the strongest cell of its input's first channel."""
+
+    class Peak(MaskEraser):
+        fails = False
+        cases = ("hidden",)
+        meanings = {"hidden": "the peak is hidden"}
+
+        def hide(self, features, samples):
+            assert not self.fails, "no hiding"
+            attention = features[:, 0] - features[:, 0].amin()
+            kept = attention < attention.amax(dim=(1, 2), keepdim=True)
+            return Hiding(kept, attention, torch.zeros(len(kept), dtype=torch.int64))
+
+    torch.manual_seed(0)
+    backbone = {"type": "SmallNet", "channels": (4, 4)}
+    model = build_localizer({"backbone": backbone, "head": HEAD})
+    model.inserts = Inserts(model.backbone, [("input", lambda *_: Peak())])
+    return model
+
+
+class Marked(Creatures):
+    """Black images with a white pixel."""
+
+    def load(self, index):
+        image = np.zeros((32, 32, 3), np.uint8)
+        image[12, 20] = 255
+        return image
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_items_show_what_erasers_would_hide(hiding, wrapped):
+    turned = (CenterCrop(16), RandomFlip(1.0))
+    for pipeline in ((), turned):
+        dataset = Marked("test", 2, image_size=32, pipeline=pipeline)
+        model = torch.nn.DataParallel(hiding) if wrapped else hiding
+        for shown in gallery_items(model, dataset, 2):
+            (found,) = shown.erasures.values()
+            assert list(shown.erasures) == ["input"]
+            assert np.argwhere(found.kept == 0).tolist() == [[12, 20]]
+            assert np.argwhere(found.attention == 1).tolist() == [[12, 20]]
+            assert (found.case, found.meaning) == ("hidden", "the peak is hidden")
+            assert found.hidden == pytest.approx(1 / (256 if pipeline else 1024))
+            assert draw_item(shown).shape == (224, 4 * 224 + 12, 3)
+            assert not hiding.for_pictures
+            assert not any(module.training for module in hiding.modules())
+            assert hiding.inserts["input"].hiding is None
+
+
+def test_an_eraser_that_fails_leaves_no_switch_behind(creatures, hiding):
+    hiding.inserts["input"].fails = True
+    with pytest.raises(AssertionError, match="no hiding"):
+        next(gallery_items(hiding, creatures, 1))
+    assert not hiding.for_pictures
+    assert not any(module.training for module in hiding.modules())
+
+
+def test_without_mask_erasers_pictures_stay_as_they_are(creatures):
+    def items(inserts):
+        torch.manual_seed(0)
+        backbone = {"type": "SmallNet", "channels": (4, 4)}
+        model = build_localizer({"backbone": backbone, "head": HEAD, "inserts": inserts})
+        return list(gallery_items(model, creatures, 2))
+
+    blocks = {"type": "DropBlock", "probability": 1.0, "block_size": 3}
+    for plain, shown in zip(items(None), items([{"at": "stage2", "module": blocks}]), strict=True):
+        assert shown.erasures == plain.erasures == {}
+        assert np.array_equal(draw_item(shown), draw_item(plain))
 
 
 def test_of_several_classes_the_first_is_shown_with_its_own_boxes(model):
