@@ -22,7 +22,7 @@ CASES = ("scattered", "passed", "hidden")
 MEANINGS = {
     "scattered": "the strongest positions lie far apart; they and the background are hidden",
     "passed": "the object looks small, or its strongest part covers much of it; nothing is hidden",
-    "hidden": "all others; the strongest positions are hidden",
+    "hidden": "the strongest positions are hidden, and nothing else",
 }
 """Of the cases, in words."""
 

@@ -71,7 +71,8 @@ def mask_erasers_training(network: nn.Module) -> Iterator[None]:
 
 def _erasures(eraser: MaskEraser, hiding: Hiding, view: View) -> Iterator[Erasure]:
     """One image after the other."""
-    kept, attention = _on_cpu(hiding.kept, view), _on_cpu(hiding.attention, view)
+    kept = _on_cpu(hiding.kept, view)
+    attention = None if hiding.attention is None else _on_cpu(hiding.attention, view)
     cases = [None] * len(kept) if hiding.cases is None else hiding.cases.tolist()
     for index, case in enumerate(cases):
         name = None if case is None else eraser.cases[case]
@@ -84,5 +85,5 @@ def _erasures(eraser: MaskEraser, hiding: Hiding, view: View) -> Iterator[Erasur
         )
 
 
-def _on_cpu(maps: Tensor | None, view: View) -> Tensor | None:
-    return None if maps is None else view.undo(maps).to("cpu", torch.float32)
+def _on_cpu(maps: Tensor, view: View) -> Tensor:
+    return view.undo(maps).to("cpu", torch.float32)
