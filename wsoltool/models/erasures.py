@@ -32,7 +32,7 @@ def would_be_erased(
         view: Is undone: the answer is not mirrored by it.
 
     Returns:
-        One dict an image, in running order of the inserts, its maps ``(h, w)`` on the erasers' own
+        One dict an image, in the order of the inserts, its maps ``(h, w)`` on the erasers' own
         grids; empty without mask erasers.
     """
     erasers = {name: m for name, m in inserts.items() if isinstance(m, MaskEraser)}
