@@ -27,7 +27,9 @@ class FakePrediction:
         return cv2.resize(self.values, size[::-1], interpolation=cv2.INTER_NEAREST)
 
     def boxes(self, class_id: int) -> Boxes:
-        context = BoxContext(class_id, (0, 0, 1, 1), [])
+        context = BoxContext(
+            class_id, (0, 0, 1, 1), [], fused=lambda size: self.map(class_id, size)
+        )
         return ThresholdBoxes(self.threshold)(self.values, context)
 
 

@@ -94,6 +94,10 @@ class NeedsFeatures(Extractor):
 
     def __call__(self, localization_map, context):
         assert context.features["last"].shape[0] == 7
+        fused = context.fused((7, 9))
+        assert fused.shape == (7, 9)
+        assert fused.dtype == np.float32
+        assert localization_map.min() <= fused.min() <= fused.max() <= localization_map.max()
         return super().__call__(localization_map, context)
 
 

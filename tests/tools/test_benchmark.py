@@ -96,6 +96,8 @@ def test_rates_and_times_give_the_same_ratio(measuring):
     assert (rates.ours, rates.reference, rates.ratio) == (30, 10, 3)
     times = measuring.compare("a", "s", target, [0.1, 0.1, 0.1], [0.2, 0.4, 0.3])
     assert times.ratio == pytest.approx(3)
+    milliseconds = measuring.compare("a", "CPU ms", target, [1, 1, 1], [2, 4, 3])
+    assert milliseconds.ratio == pytest.approx(3)
     assert rates.met
     assert times.met
 
@@ -234,3 +236,23 @@ def test_another_answer_than_that_of_the_forwards_is_no_measurement(methods, msc
 def test_a_tenth_more_is_the_most(methods):
     assert methods.AT_MOST.is_met(1 / 1.09)
     assert not methods.AT_MOST.is_met(1 / 1.11)
+
+
+@pytest.fixture(scope="module")
+def extraction(tool):
+    return import_module("benchmarks.extraction")
+
+
+def test_boxes_of_one_threshold_are_no_measurement_of_two_stages(extraction):
+    scenes = extraction.draw_scenes(4)
+    localization_map, context = scenes[0]
+    assert (localization_map.shape, localization_map.max()) == ((224, 224), 1)
+    assert context.features["last"].shape == (512, 14, 14)
+    two_stage = extraction.build("box extractor", {"type": "revisited_cam.TwoStageBoxes"}, "boxes")
+    extraction.check_boxes(two_stage, scenes)
+    two_stage.thresholds = two_stage.thresholds[4:5]
+    with pytest.raises(AssertionError, match=r"cut at \{0\.2"):
+        extraction.check_boxes(two_stage, scenes)
+    two_stage.min_seeds = 197
+    with pytest.raises(AssertionError, match="without its box"):
+        extraction.check_boxes(two_stage, scenes)

@@ -12,6 +12,9 @@ from typing import Any
 import cv2
 import torch
 
+#: Units of which less is faster.
+TIMES = ("s", "CPU ms")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -83,13 +86,13 @@ def compare(
     ours: Sequence[float],
     reference: Sequence[float],
 ) -> Measurement:
-    """Summarize the rounds; in unit ``s`` less is faster, in every other one more is.
+    """Summarize the rounds; in units of time less is faster, in every other one more is.
 
     A round's two figures were taken within seconds of each other and share the machine's mood, so
     that their ratio is steadier than the ratio of two medians.
     """
     pairs = list(zip(ours, reference, strict=True))
-    ratios = [theirs / own if unit == "s" else own / theirs for own, theirs in pairs]
+    ratios = [theirs / own if unit in TIMES else own / theirs for own, theirs in pairs]
     return Measurement(name, median(ours), median(reference), median(ratios), unit, target)
 
 

@@ -1,0 +1,150 @@
+"""The README's switches do what their rows say; configs are plain CAM's with the three parts."""
+
+from __future__ import annotations
+
+import csv
+import re
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+import wsoltool_plugins
+from wsoltool.commands.options import parse_options
+from wsoltool.config import bundled_configs, load_config, plain
+from wsoltool.models.boxes import ThresholdBoxes
+from wsoltool.models.builder import build_localizer, without_pretrained
+from wsoltool.models.localizer import HeadMaps, Localizer
+from wsoltool.models.pooling import GlobalAveragePool
+from wsoltool.preflight import check
+from wsoltool_plugins.revisited_cam.pooling import WeightedGlobalAveragePool
+from wsoltool_plugins.revisited_cam.recombination import RecombinedWeights
+from wsoltool_plugins.revisited_cam.two_stage import TwoStageBoxes
+
+HOME = Path(wsoltool_plugins.__path__[0]) / "revisited_cam"
+CONFIGS = [name for name in bundled_configs() if name.startswith("revisited_cam/")]
+SMALL = "revisited_cam/revisited_cam_small_creatures.py"
+PARTS = ("WGAP", "recombined weights", "two-stage boxes")
+#: Config -> the config of plain CAM that it inherits from.
+BASES = {
+    "revisited_cam_vgg16_cub.py": "cam/cam_vgg16_cub.py",
+    "revisited_cam_vgg16_ilsvrc.py": "cam/cam_vgg16_ilsvrc.py",
+    "revisited_cam_small_creatures.py": "cam/cam_small_creatures_coats.py",
+    "revisited_cam_mobilenetv1_tinyimagenet50.py": "cam/cam_mobilenetv1_tinyimagenet50.py",
+}
+
+
+def tables() -> list[dict[str, list[str]]]:
+    """Of each table of the Ablations: a row's cells but the last -> its switches."""
+    text = (HOME / "README.md").read_text(encoding="utf-8")
+    block = text.partition("## Ablations")[2].partition("\n## ")[0]
+    found = []
+    for part in block.split("\n\n"):
+        lines = [line.split("|")[1:-1] for line in part.splitlines() if line.startswith("|")]
+        if lines:
+            found.append(
+                {" / ".join(map(str.strip, row)): _switches(cell) for *row, cell in lines[2:]}
+            )
+    return found
+
+
+def _switches(cell: str) -> list[str]:
+    return " ".join(re.findall("`(.+?)`", cell)).split()
+
+
+COMBINATIONS, ADDED, READINGS = tables()
+
+
+def built(name: str, options: list[str] = ()) -> Localizer:
+    config = load_config(name, parse_options(options))
+    check(config, "train")
+    return build_localizer(without_pretrained(plain(config.model)))
+
+
+def parts_of(localizer: Localizer) -> tuple[bool, bool, bool]:
+    """Whether it has WGAP, recombined weights and two-stage boxes; else CAM's own, exactly."""
+    pooling, source, boxes = localizer.head.pooling, localizer.map_source, localizer.boxes
+    has = (
+        isinstance(pooling, WeightedGlobalAveragePool),
+        isinstance(source, RecombinedWeights),
+        isinstance(boxes, TwoStageBoxes),
+    )
+    assert has[0] or isinstance(pooling, GlobalAveragePool)
+    assert has[1] or isinstance(source, HeadMaps)
+    if not has[2]:
+        plain_cam = vars(ThresholdBoxes(threshold=0.2, instances="largest"))
+        assert (type(boxes), vars(boxes)) == (ThresholdBoxes, plain_cam)
+    return has
+
+
+@pytest.mark.parametrize("has", list(product([True, False], repeat=3)))
+def test_a_combination_has_the_parts_that_its_row_says(has: tuple[bool, bool, bool]) -> None:
+    row = " / ".join("yes" if part else "no" for part in has)
+    assert len(COMBINATIONS) == 8
+    assert parts_of(built(SMALL, COMBINATIONS[row])) == has
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_is_plain_cam_without_the_parts(name: str) -> None:
+    options = COMBINATIONS["no / no / no"]
+    own = plain(load_config(name, parse_options(options)).model)
+    base = plain(load_config(BASES[name.partition("/")[2]]).model)
+    assert own.pop("map_source") is None
+    assert own["head"].pop("pooling") is None
+    assert own.pop("boxes") == {"type": "ThresholdBoxes"}
+    assert base.pop("boxes") == {"type": "ThresholdBoxes", "threshold": 0.2, "instances": "largest"}
+    assert own == base
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize(
+    "name", ["cam/cam_small_creatures.py", "cam/cam_mobilenetv1_tinyimagenet50.py"]
+)
+def test_each_part_is_added_to_plain_cam_alone(name: str, part: str) -> None:
+    assert set(ADDED) == set(PARTS)
+    assert parts_of(built(name, ADDED[part])) == tuple(part == other for other in PARTS)
+
+
+def test_all_parts_are_added_to_plain_cam_together() -> None:
+    options = [option for part in PARTS for option in ADDED[part]]
+    assert parts_of(built("cam/cam_small_creatures.py", options)) == (True, True, True)
+
+
+def test_our_readings_are_switches() -> None:
+    localizer = built(SMALL, [option for options in READINGS.values() for option in options])
+    assert localizer.head.pooling.literal
+    boxes = localizer.boxes
+    assert (boxes.cut, boxes.min_seeds, len(boxes.thresholds)) == ("pixels", 1, 100)
+    assert len(READINGS) == 4
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_every_config_has_the_three_parts_as_the_thesis_sets_them(name: str) -> None:
+    """Section 5.5.1: thresholds every 0.05, at least four seeds."""
+    localizer = built(name)
+    assert parts_of(localizer) == (True, True, True)
+    assert not localizer.head.pooling.literal
+    boxes = localizer.boxes
+    assert (boxes.cut, boxes.min_seeds, boxes.thresholds[1]) == ("cells", 4, 0.05)
+
+
+@pytest.mark.parametrize("data", ["cub", "ilsvrc"])
+def test_the_thesis_s_network_trains_as_it_says(data: str) -> None:
+    """Section 5.5.1: learning rate 0.0001, batch size 32."""
+    config = load_config(f"revisited_cam/revisited_cam_vgg16_{data}.py")
+    assert config.optim_wrapper.optimizer.lr == 1e-4
+    assert config.train_dataloader.batch_size == 32
+    assert config.model.backbone.type == "VGG16"
+
+
+def test_there_is_a_config_for_each_base() -> None:
+    assert {name.partition("/")[2] for name in CONFIGS} == set(BASES)
+
+
+def test_the_readme_shows_the_published_figures() -> None:
+    with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
+        values = {(r["method"], r["metric"]): r["value"] for r in csv.DictReader(file)}
+    text = (HOME / "README.md").read_text(encoding="utf-8")
+    for name, method in (("CAM", "CAM"), ("EIL", "EIL"), ("RCAM of the thesis", "RCAM")):
+        shown = f"| {name} | {values[method, 'Top-1 Cls']} | {values[method, 'Top-1 Loc']} |"
+        assert shown in text
