@@ -153,9 +153,9 @@ def check_number(
         wsoltool.errors.ConfigError: Selection: target=1.5
           expected: a number from 0 to 1
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and lowest <= value <= highest):
-        bounds = f"of {lowest:g} or more" if math.isinf(highest) else f"from {lowest:g} to {highest:g}"
+    number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else value
+    if not (math.isfinite(number) and lowest <= number <= highest):
+        bounds = f"from {lowest:g} to {highest:g}" if math.isfinite(highest) else f">= {lowest:g}"
         raise error(f"{name}={value!r}", expected=f"a number {bounds}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -63,7 +61,7 @@ class DropBlock(Eraser):
         return features * drop_block2d(ones, self.probability, side).to(features.dtype)
 
 
-def erasing_figures(inserts: Mapping[str, nn.Module] | None) -> dict[str, Tensor]:
+def erasing_figures(inserts: nn.ModuleDict | None) -> dict[str, Tensor]:
     """What mask erasers in training did with the last batch, for the log.
 
     Args:
@@ -78,7 +76,7 @@ def erasing_figures(inserts: Mapping[str, nn.Module] | None) -> dict[str, Tensor
         {}
     """
     figures: dict[str, Tensor] = {}
-    for name, insert in (inserts or {}).items():
+    for name, insert in () if inserts is None else inserts.items():
         if not (isinstance(insert, MaskEraser) and insert.training) or insert.hiding is None:
             continue
         hiding = insert.hiding
