@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import cv2
 import numpy as np
@@ -27,7 +28,7 @@ class FakePrediction:
         return cv2.resize(self.values, size[::-1], interpolation=cv2.INTER_NEAREST)
 
     def boxes(self, class_id: int) -> Boxes:
-        context = BoxContext(class_id, (0, 0, 1, 1), [])
+        context = BoxContext(class_id, (0, 0, 1, 1), [], partial(self.map, class_id))
         return ThresholdBoxes(self.threshold)(self.values, context)
 
 

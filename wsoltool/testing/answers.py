@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
+from wsoltool.functional.maps import resize_maps
 from wsoltool.models.contracts import BoxExtractor, Fusion
 from wsoltool.structures import BoxContext, Boxes, Size, View, ViewMaps
 from wsoltool.testing.requirements import (
@@ -95,6 +96,7 @@ def _box_context(drawn: np.ndarray, channels: Mapping[str, int]) -> BoxContext:
         class_id=0,
         region=(0.0, 0.0, float(width), float(height)),
         maps=[ViewMaps(View(), {"cam": raw})],
+        fused=lambda asked: resize_maps(raw, asked)[0].numpy(),
         features={name: torch.rand(count, 7, 9) for name, count in channels.items()},
     )
 
