@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 # As in training with `model.compile`: before mmengine's Runner imports distutils.
@@ -14,6 +15,9 @@ import setuptools  # noqa: F401
 import torch
 
 from wsoltool.config import load_config
+from wsoltool.models.boxes import ThresholdBoxes
+from wsoltool.models.contracts import BoxExtractor
+from wsoltool.structures import BoxContext, Boxes
 
 torch.set_num_threads(2)
 
@@ -34,6 +38,21 @@ TINY = {
     "train_cfg.val_interval": 2,
     "evaluation.resamples": 10,
 }
+
+
+class MeanBoxes(BoxExtractor):
+    """Cuts every map at its own mean, and says so."""
+
+    def __call__(self, localization_map: np.ndarray, context: BoxContext) -> Boxes:
+        mean = float(localization_map.mean(dtype=np.float64))
+        boxes = ThresholdBoxes(mean)(localization_map, context)
+        return Boxes(boxes.xyxy, boxes.scores, np.full(len(boxes), mean, np.float32))
+
+
+@pytest.fixture(scope="session")
+def mean_boxes() -> BoxExtractor:
+    """A box extractor that chooses a threshold for each image."""
+    return MeanBoxes()
 
 
 @pytest.fixture(scope="session")

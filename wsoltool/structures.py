@@ -205,8 +205,8 @@ class Boxes:
     Attributes:
         xyxy: ``(N, 4)`` float32, pixels of the original image, x1 y1 exclusive.
         scores: ``(N,)`` float32, higher is surer; comparable within one image.
-        thresholds: ``(N,)`` float32, at which each was cut, where the extractor chose it for this
-            image; None where it did not.
+        thresholds: ``(N,)`` float32 in [0, 1], at which each was cut, where the extractor chose it
+            for this image; None where it did not.
     """
 
     xyxy: np.ndarray

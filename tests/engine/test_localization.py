@@ -137,3 +137,35 @@ def test_a_folder_that_cannot_be_written_is_found_before_the_work(tmp_path, conf
     with pytest.raises(WorkDirError) as caught:
         localize(localizer, [photo(tmp_path / "a.png")], tmp_path / "file")
     assert "--out" in caught.value.hint
+
+
+def tables_of(out):
+    """The boxes of ``boxes.json``, and the rows of ``boxes.csv``."""
+    images = json.loads((out / "boxes.json").read_text(encoding="utf-8"))["images"]
+    with (out / "boxes.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    return [box for image in images for p in image["predictions"] for box in p["boxes"]], rows
+
+
+def test_a_threshold_that_the_extractor_chose_stands_last(
+    tmp_path, config, checkpoint, mean_boxes, monkeypatch
+):
+    localizer = PhotoLocalizer(config, checkpoint)
+    monkeypatch.setattr(localizer.model, "boxes", mean_boxes)
+    photos = [photo(tmp_path / f"{name}.png") for name in "ab"]
+    means = [p.map(p.class_ids[0]).mean() for _, _, p in localizer.predict(photos, None)]
+    localize(localizer, photos, tmp_path / "out")
+    boxes, rows = tables_of(tmp_path / "out")
+    assert [list(box) for box in boxes] == [["xyxy", "score", "threshold"]] * 2
+    assert [box["threshold"] for box in boxes] == pytest.approx(means, abs=1e-6)
+    assert means[0] != means[1]
+    assert list(rows[0])[-2:] == ["box_score", "threshold"]
+    assert [float(row["threshold"]) for row in rows] == [box["threshold"] for box in boxes]
+
+
+def test_a_fixed_threshold_is_not_repeated_for_every_box(tmp_path, config, checkpoint):
+    localize(PhotoLocalizer(config, checkpoint), [photo(tmp_path / "a.png")], tmp_path / "out")
+    boxes, rows = tables_of(tmp_path / "out")
+    assert [list(box) for box in boxes] == [["xyxy", "score"]]
+    columns = ["image", "class", "class_score", "x0", "y0", "x1", "y1", "box_score"]
+    assert list(rows[0]) == columns

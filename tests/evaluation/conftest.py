@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 
 import cv2
 import numpy as np
 import pytest
 
 from wsoltool.models.boxes import ThresholdBoxes
+from wsoltool.models.contracts import BoxExtractor
 from wsoltool.structures import BoxContext, Boxes, Sample, Size, Truth
 
 
@@ -19,7 +21,7 @@ class FakePrediction:
     sample: Sample
     scores: np.ndarray
     values: np.ndarray
-    threshold: float = 0.2
+    extractor: BoxExtractor = field(default_factory=ThresholdBoxes)
 
     def map(self, class_id: int, size: Size | None = None) -> np.ndarray:
         if size in (None, self.values.shape):
@@ -27,10 +29,8 @@ class FakePrediction:
         return cv2.resize(self.values, size[::-1], interpolation=cv2.INTER_NEAREST)
 
     def boxes(self, class_id: int) -> Boxes:
-        context = BoxContext(
-            class_id, (0, 0, 1, 1), [], fused=lambda size: self.map(class_id, size)
-        )
-        return ThresholdBoxes(self.threshold)(self.values, context)
+        context = BoxContext(class_id, (0, 0, 1, 1), [], partial(self.map, class_id))
+        return self.extractor(self.values, context)
 
 
 def make_prediction(
@@ -72,6 +72,14 @@ def four():
         make_prediction("c", box=(0, 0, 10, 8), scores=(0.2, 0.8)),
         make_prediction("d", lit=(7, 7, 9, 9)),
     ]
+
+
+@pytest.fixture
+def chosen_four(four, mean_boxes):
+    """The four, each cut at its map's mean: .161, .081, .8 and .041; the boxes are the same."""
+    for prediction in four:
+        prediction.extractor = mean_boxes
+    return four
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.checks import check_summary
+from wsoltool.evaluation.chosen_thresholds import ChosenThresholds
 from wsoltool.evaluation.estimates import Estimate
 from wsoltool.evaluation.histograms import Histogram, histogram
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
@@ -129,6 +130,45 @@ def test_fixed_boxes_beat_the_oracle_only_if_they_are_none_of_the_sweep():
         check_summary(summary_of(swept=("tight",), **figures))
 
 
+@pytest.mark.parametrize("name", ["GT-known Loc", "Top-1 Loc", "mean IoU"])
+@pytest.mark.parametrize("source", ["test_oracle", "fullsup"])
+def test_one_threshold_for_all_images_does_not_beat_one_for_each(source, name):
+    check_summary(summary_of(**{source: {name: 50}}, image_oracle={name: 50}))
+    with pytest.raises(EvaluationError, match=f"{name} 51.000 is above {name} under image-oracle"):
+        check_summary(summary_of(**{source: {name: 51}}, image_oracle={name: 50}))
+
+
+def test_fixed_boxes_beat_the_image_oracle_only_if_they_are_none_of_the_sweep():
+    figures = {"fixed": {"mean IoU": 51}, "image_oracle": {"mean IoU": 50}}
+    check_summary(summary_of(**figures))
+    with pytest.raises(EvaluationError, match="under image-oracle"):
+        check_summary(summary_of(swept=("tight",), **figures))
+
+
+# Ten images: four at .2, five at .6, one without a box.
+CHOSEN = ChosenThresholds((0,) * 4 + (4,) + (0,) * 7 + (5,) + (0,) * 7, 1, 3.8 / 9, 0.6)
+
+
+@pytest.mark.parametrize(
+    ("known", "changes", "says"),
+    [
+        (90, {}, None),
+        (91, {}, "GT-known Loc 91.000 is above the share of images with a box 90"),
+        (0, {"none": 2}, "chosen thresholds of 11 images"),
+        (0, {"mean": 0.41}, "a mean of 0.4100 lies outside the bins"),
+        (0, {"mean": 0.48}, "from 0.4222 to 0.4722"),
+    ],
+)
+def test_chosen_thresholds_fit_the_table(known, changes, says):
+    summary = summary_of(fixed={"GT-known Loc": known})
+    summary.chosen = replace(CHOSEN, **changes)
+    if says is None:
+        check_summary(summary)
+        return
+    with pytest.raises(EvaluationError, match=says):
+        check_summary(summary)
+
+
 def test_a_fixed_threshold_compares_pixels_in_another_way():
     summary = summary_of(swept=("tight",), fixed={"PIoU": 51}, test_oracle={"PIoU": 50})
     check_summary(summary)
@@ -187,6 +227,7 @@ def test_no_set_of_results_breaks_a_check(images, columns, seed):
         annotated_boxes=[np.array([[0, 0, 5, 5]], np.float32)] * images,
         part_iou=np.where(random.random(images) < 0.5, np.nan, 0.5).astype(np.float32),
         curves={"tight": curves},
+        chosen_thresholds=random.random(images).astype(np.float32),
     )
     other = replace(
         results.select(np.arange(images) < 1),

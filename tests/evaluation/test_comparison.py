@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.alignment import Images, aligned
 from wsoltool.evaluation.comparison import check_comparison, compare_reports
-from wsoltool.evaluation.report_files import write_report
+from wsoltool.evaluation.report_files import read_report, write_report
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
-from wsoltool.evaluation.rows import FIXED, FULLSUP, ORACLE
+from wsoltool.evaluation.rows import FIXED, FULLSUP, IMAGE_ORACLE, ORACLE
 from wsoltool.evaluation.summary import summarize
 from wsoltool.functional.bootstrap import Bootstrap
 from wsoltool.functional.paired import mcnemar
@@ -107,6 +108,29 @@ def test_a_fixed_difference_is_paired(compared):
     assert found.interval == pytest.approx(tuple(np.percentile(expected, [2.5, 97.5])))
 
 
+def test_the_bounds_differ_too_but_are_not_tested(compared):
+    best = [made(seed).curves["tight"].largest.max(axis=1) for seed in (0, 1)]
+    change = best[1].astype(np.float64) - best[0]
+    found = find(compared.differences[0], "mean IoU", source=IMAGE_ORACLE)
+    assert found.value == pytest.approx(100 * change.mean())
+    expected = [100 * np.repeat(change, counts).mean() for counts in Bootstrap(60, 80).counts]
+    assert found.interval == pytest.approx(tuple(np.percentile(expected, [2.5, 97.5])))
+    assert find(compared.differences[0], "GT-known Loc", source=IMAGE_ORACLE).images is None
+
+
+def test_thresholds_chosen_for_each_image_follow_the_order_of_the_first(folder, tmp_path):
+    results = made(1)
+    results.chosen_thresholds = np.linspace(0, 1, 60).astype(np.float32)
+    path = tmp_path / "chosen.json"
+    write_report(path, summarize(results, None, None, 0, controls=False), results)
+    found = aligned(read_report(path), Images.of(read_report(folder / "b.json"))).results
+    order = [int(name.removeprefix("image")) for name in found.image_ids]
+    assert order != sorted(order)
+    np.testing.assert_array_equal(found.chosen_thresholds, results.chosen_thresholds[order])
+    differences = compare_reports([folder / "a.json", path], resamples=10).differences[0]
+    assert find(differences, "GT-known Loc", source=FIXED).b.estimate.thresholds == ()
+
+
 def test_images_that_one_alone_has_right(compared):
     hits = [made(seed).curves["tight"].fixed >= 0.5 for seed in (0, 1)]
     found = find(compared.differences[0], "GT-known Loc", source=FIXED).images
@@ -180,7 +204,7 @@ def test_without_train_fullsup_its_figures_are_left_out(folder, tmp_path):
     other = write(tmp_path / "d.json", made(3), None)
     for files in ([folder / "a.json", other], [other, folder / "a.json"]):
         found = compare_reports(files, resamples=5).differences[0]
-        assert {own.a.source for own in found} == {None, FIXED, ORACLE}
+        assert {own.a.source for own in found} == {None, FIXED, ORACLE, IMAGE_ORACLE}
 
 
 def test_images_of_one_alone_are_named(folder, tmp_path):

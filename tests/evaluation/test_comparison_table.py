@@ -35,6 +35,8 @@ def comparison():
         difference("MaxBoxAccV2 (common threshold)", 60, 59, (-3, 2), source="test-oracle"),
         difference("GT-known Loc", 20, 10, (-12, -8), subset="small"),
         difference("mean IoU", 20, 10, (-12, -8), subset="small"),
+        difference("GT-known Loc", 80, 81, (-1, 3), source="image-oracle"),
+        difference("GT-known Loc", 44, 45, (-1, 3), source="image-oracle", subset="small"),
     ]
     sure = Discordance(only_a=0, only_b=40, p=1e-12, p_holm=1e-11)
     others = [difference("GT-known Loc", 50, 60, (8, 12), images=sure)]
@@ -75,6 +77,14 @@ def test_a_line_of_the_table(printed):
     expected = ["50.0", "52.0", "+2.0 (+0.2 to +3.5) *", "3", "11", "0.115"]
     assert cells(printed, "GT-known Loc ") == ["GT-known Loc", "fixed", *expected]
     assert cells(printed, "Top-1 Cls")[:4] == ["Top-1 Cls", "70.0", "71.0", "+1.0 (-1.0 to +3.0)"]
+
+
+def test_bounds_are_shown_of_all_images_and_explained(printed, comparison):
+    (line,) = [line for line in printed.splitlines() if "image-oracle  " in line]
+    assert re.split(r"\s{2,}", line.strip())[2:] == ["80.0", "81.0", "+1.0 (-1.0 to +3.0)"]
+    first, second = (str(table.caption) for table in comparison_tables(comparison))
+    assert "image-oracle: the best threshold for every image by itself" in first
+    assert "image-oracle" not in second
 
 
 def test_what_is_not_tested_has_no_counts(printed):

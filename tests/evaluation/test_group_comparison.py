@@ -14,7 +14,7 @@ from wsoltool.evaluation.comparison import compare_reports
 from wsoltool.evaluation.group_comparison import compare_groups
 from wsoltool.evaluation.report_files import read_report, write_report
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
-from wsoltool.evaluation.rows import FIXED, FULLSUP, ORACLE
+from wsoltool.evaluation.rows import FIXED, FULLSUP, IMAGE_ORACLE, ORACLE
 from wsoltool.evaluation.run_groups import RunGroup
 from wsoltool.evaluation.summary import summarize
 from wsoltool.functional.bootstrap import Bootstrap
@@ -242,7 +242,7 @@ def test_figures_that_one_run_lacks_are_left_out_and_named(folder, tmp_path):
     first = groups(folder, a="a0 a1")
     found = compare_groups([*first, RunGroup("b", (folder / "b0.json", bare))], resamples=5)
     assert found.left_out == (FULLSUP,)
-    assert {own.row.source for own in found.figures} == {None, FIXED, ORACLE}
+    assert {own.row.source for own in found.figures} == {None, FIXED, ORACLE, IMAGE_ORACLE}
     unsure = write(tmp_path / "unsure.json", replace(made(5), top=None), 5)
     found = compare_groups([*first, RunGroup("b", (unsure,))], resamples=5)
     assert found.left_out == ("Top-1 Cls", "Top-5 Cls", "Top-1 Loc", "Top-5 Loc")
@@ -299,6 +299,10 @@ def test_runs_of_a_group_are_trainings_of_their_own(folder, tmp_path):
     refused(copies, "one training or copies of it", copy)
     other = write(tmp_path / "other.json", made(3), 3, fixed=0.3)
     refused(with_a0(other), "have other fixed thresholds: 0.2 and 0.3", other)
+    results = made(4)
+    results.chosen_thresholds = np.full(len(results), 0.2, np.float32)
+    each = write(tmp_path / "each.json", results, 4, fixed=None)
+    refused(with_a0(each), "thresholds: 0.2 and one chosen for each image", each)
 
 
 @pytest.mark.parametrize("place", ["a", "b"])

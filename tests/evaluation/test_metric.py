@@ -172,3 +172,53 @@ def test_refused_options(options, says):
     with pytest.raises(ConfigError) as caught:
         LocalizationMetric(**options)
     assert says in str(caught.value)
+
+
+def test_thresholds_that_the_extractor_chose_by_hand(chosen_four, predict, mean_boxes):
+    nothing = predict("e", scores=(0.1, 0.9))
+    nothing.values[:] = 0
+    nothing.extractor = mean_boxes
+    metrics, metric = evaluate([*chosen_four, nothing], protocols=["tight"], resamples=5)
+    assert metrics["GT-known Loc"] == 60
+    found = metric.results_by_image.chosen_thresholds
+    np.testing.assert_allclose(found, [0.161, 0.081, 0.8, 0.041, np.nan], rtol=1e-6)
+    chosen = metric.summary.chosen
+    assert chosen.none == 1
+    assert [index for index, count in enumerate(chosen.counts) if count] == [0, 1, 3, 16]
+    assert chosen.mean == pytest.approx(0.27075)
+    assert chosen.median == pytest.approx(0.121)
+    assert metric.summary.fixed_threshold is None
+
+
+def test_an_extractor_that_chooses_none_has_no_such_thresholds(four):
+    _, metric = evaluate(four, protocols=["tight"], fixed_threshold=0.2, resamples=0)
+    assert metric.results_by_image.chosen_thresholds is None
+    assert metric.summary.chosen is None
+
+
+def test_a_threshold_is_fixed_or_chosen_for_each_image(chosen_four):
+    with pytest.raises(
+        EvaluationError, match=r"chose the threshold 0\.161.*said to be 0\.2"
+    ) as caught:
+        evaluate(chosen_four, protocols=["tight"], fixed_threshold=0.2)
+    assert "at: a" in str(caught.value)
+    assert "evaluation.fixed_threshold=None" in str(caught.value)
+
+
+def test_the_image_oracle_by_hand(four, predict):
+    # Each image has thresholds at which its box fits, and no threshold fits both.
+    low, high = predict("low", scores=(0.1, 0.9)), predict("high")
+    low.values[:] = 0
+    low.values[2:6, 2:6] = 0.4
+    low.values[2:3, 2:4] = 1  # above .4 the box is 2 of 16 pixels
+    high.values[:] = 0.6  # below .6 the box is the whole image: 16 of 100 pixels
+    high.values[2:6, 2:6] = 1
+    metrics, metric = evaluate([low, high], protocols=["tight"], resamples=20)
+    assert metrics["GT-known Loc (test-oracle)"] == 50
+    assert metrics["GT-known Loc (image-oracle)"] == 100
+    assert metrics["Top-1 Loc (image-oracle)"] == 50
+    assert metrics["mean IoU (image-oracle)"] == 100
+    # All below .4: 1 and .16; all above .6: .125 and 1.
+    assert metrics["mean IoU (test-oracle)"] == pytest.approx(58)
+    rows = [row for row in metric.summary.rows if row.source == "image-oracle"]
+    assert all(row.estimate.thresholds == () for row in rows)

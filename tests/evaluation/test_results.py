@@ -25,7 +25,7 @@ def results(items):
 
 
 def same(a: LocalizationResults, b: LocalizationResults) -> None:
-    for name in ("image_ids", "labels", "top", "sizes", "part_iou"):
+    for name in ("image_ids", "labels", "top", "sizes", "part_iou", "chosen_thresholds"):
         np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     for name in ("boxes", "annotated_boxes"):
         for one, other in zip(getattr(a, name), getattr(b, name), strict=True):
@@ -147,3 +147,38 @@ def test_class_scores_are_of_all_images_or_of_none(items):
     items[2].top = None
     with pytest.raises(EvaluationError, match="1 of 4 images have no class scores"):
         LocalizationResults.stack(items, GRIDS)
+
+
+def chosen_of(items, *thresholds):
+    for item, threshold in zip(items, thresholds, strict=True):
+        item.chosen_threshold = threshold
+    return LocalizationResults.stack(items, GRIDS)
+
+
+def test_chosen_thresholds_are_saved_selected_and_loaded(items, tmp_path):
+    results = chosen_of(items, 0.35, float("nan"), 0, 1)
+    assert results.chosen_thresholds.dtype == np.float32
+    np.testing.assert_array_equal(results.chosen_thresholds, np.float32([0.35, np.nan, 0, 1]))
+    results.save(tmp_path / "results.npz")
+    same(LocalizationResults.load(tmp_path / "results.npz"), results)
+    kept = results.select(np.array([3, 1]))
+    np.testing.assert_array_equal(kept.chosen_thresholds, [1, np.nan])
+    # None of these has a box, but the extractor chooses all the same.
+    assert np.isnan(results.select(np.array([1])).chosen_thresholds).all()
+
+
+@pytest.mark.parametrize("thresholds", [(None,) * 4, (None, float("nan"), None, None)])
+def test_where_none_are_chosen_the_file_says_nothing_of_them(items, tmp_path, thresholds):
+    results = chosen_of(items, *thresholds)
+    assert results.chosen_thresholds is None
+    assert results.select(slice(2)).chosen_thresholds is None
+    path = tmp_path / "results.npz"
+    results.save(path)
+    with np.load(path) as arrays:
+        assert "chosen_thresholds" not in arrays  # as in files of earlier versions
+    assert LocalizationResults.load(path).chosen_thresholds is None
+
+
+def test_thresholds_are_chosen_for_all_images_or_for_none(items):
+    with pytest.raises(EvaluationError, match="2 of 4 images have a box without a chosen"):
+        chosen_of(items, 0.3, None, float("nan"), None)

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.protocols import get_protocols
-from wsoltool.evaluation.scoring import score_image
+from wsoltool.evaluation.scoring import chosen_threshold, score_image
 from wsoltool.functional.map_arrays import fit_map
-from wsoltool.structures import Sample, Truth
+from wsoltool.structures import Boxes, Sample, Truth
 
 BOTH = get_protocols(["tight", "wsolevaluation"])
 SIZE = (40, 56)
@@ -77,3 +78,23 @@ def test_nothing_localised_gives_every_pixel_no_score(sample):
             np.testing.assert_array_equal(pixels.fixed, zeros[name][who].fixed)
     # TP, FP, FN, TN
     assert nothing["tight"]["model"].fixed.tolist() == [0, 0, 625, 40 * 56 - 625]
+
+
+def boxes_at(count, thresholds):
+    return Boxes(np.zeros((count, 4), np.float32), np.zeros(count, np.float32), thresholds)
+
+
+def test_the_surest_boxes_threshold_is_kept(sample, map_at):
+    assert chosen_threshold(boxes_at(2, np.array([0.25, 0.75], np.float32))) == 0.25
+    assert chosen_threshold(boxes_at(2, None)) is None
+    for thresholds in (None, np.zeros(0, np.float32)):
+        assert np.isnan(chosen_threshold(boxes_at(0, thresholds)))
+    box = np.array([[5, 6, 30, 31]], np.float32)
+    assert score_image(sample, BOTH, map_at, box, chosen=0.25).chosen_threshold == 0.25
+    assert score_image(sample, BOTH, map_at, box).chosen_threshold is None
+
+
+@pytest.mark.parametrize("thresholds", [[0.2], [0.2, np.nan], [0.2, 1.1], [-0.1, 0.2], [[0.2] * 2]])
+def test_thresholds_that_are_none_of_the_boxes(thresholds):
+    with pytest.raises(EvaluationError, match="number in \\[0, 1\\] at which it was cut"):
+        chosen_threshold(boxes_at(2, np.array(thresholds, np.float32)))

@@ -4,11 +4,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from wsoltool.evaluation.checks import check_summary
 from wsoltool.evaluation.controls import CENTRE, GAUSSIAN, WHOLE
 from wsoltool.evaluation.estimates import (
     any_box_estimates,
+    image_oracle_estimates,
     largest_box_estimates,
     one_box_estimates,
 )
@@ -16,6 +20,7 @@ from wsoltool.evaluation.results import BoxCurves, LocalizationResults
 from wsoltool.evaluation.rows import (
     FIXED,
     FULLSUP,
+    IMAGE_ORACLE,
     LARGEST_PARTS,
     ORACLE,
     V2,
@@ -33,6 +38,7 @@ EVERY = np.array([[0.6, 0.5, 0.8], [0.4, 0.5, 0.8], [0.3, 0.2, 0.7]], np.float32
 CURVES = BoxCurves(GRID, LARGEST, EVERY, np.array([0.5, 0.1, 0.9], np.float32))
 CORRECT = {"Top-1": np.array([True, False, True]), "Top-5": np.array([True, True, False])}
 THIRD = 100 / 3
+UNIT = st.floats(0, 1, width=32)
 
 
 def values(estimates) -> dict[str, float]:
@@ -64,6 +70,43 @@ def test_a_threshold_of_other_images():
         {"GT-known Loc": THIRD, "Top-1 Loc": THIRD, "Top-5 Loc": 0, "mean IoU": 30}
     )
     assert found["mean IoU"].thresholds == (0.3,)
+
+
+def test_the_image_oracle_takes_every_images_own_best():
+    found = image_oracle_estimates(CURVES, CORRECT)  # .6, .5, .7
+    assert values(found) == pytest.approx(
+        {"GT-known Loc": 100, "Top-1 Loc": 2 * THIRD, "Top-5 Loc": 2 * THIRD, "mean IoU": 60}
+    )
+    assert found["mean IoU"].thresholds == ()
+    less = BoxCurves(GRID, LARGEST - np.float32(0.15), EVERY, None)  # .45, .35, .55
+    assert image_oracle_estimates(less, {})["GT-known Loc"].value == pytest.approx(THIRD)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    arrays(np.float32, st.tuples(st.integers(1, 9), st.integers(1, 5)), elements=UNIT),
+    st.integers(0, 2**32 - 1),
+)
+def test_no_threshold_for_all_images_beats_one_for_each(largest, seed):
+    random = np.random.default_rng(seed)
+    images, columns = largest.shape
+    curves = BoxCurves(np.arange(columns) / 10, largest, largest, largest[:, 0])
+    correct = {"Top-1": random.random(images) < 0.5}
+    draws = Bootstrap(images, 8, seed)
+    bound = image_oracle_estimates(curves, correct, draws)
+    other = BoxCurves(curves.thresholds, random.random((3, columns)).astype("f4"), largest, None)
+    for reference in (None, curves, other):
+        for name, own in one_box_estimates(curves, reference, correct, draws).items():
+            assert bound[name].value >= own.value - 1e-9
+            assert (bound[name].resampled >= own.resampled - 1e-9).all()
+
+
+def test_the_image_oracles_interval_is_over_images():
+    draws = Bootstrap(3, 60)
+    best = LARGEST.max(axis=1).astype(np.float64)
+    expected = [100 * np.repeat(best, counts).mean() for counts in draws.counts]
+    found = image_oracle_estimates(CURVES, CORRECT, draws)["mean IoU"]
+    assert found.interval == pytest.approx(np.percentile(expected, [2.5, 97.5]))
 
 
 def test_of_equal_thresholds_the_lowest_is_taken():
@@ -232,7 +275,7 @@ def test_rows_of_every_protocol_source_and_subset():
     boxes = {
         (protocol, source, subset)
         for protocol in ("wsolevaluation", "tight")
-        for source in (FIXED, FULLSUP, ORACLE)
+        for source in (FIXED, FULLSUP, ORACLE, IMAGE_ORACLE)
         for subset in ("all", "small")
     }
     assert found == boxes | {(None, None, "all"), (None, None, "small")}
@@ -258,6 +301,7 @@ def test_gaps_are_paired_differences():
         assert gap.interval == pytest.approx(tuple(paired))
     own = [gap for gap in gaps if gap.name == "GT-known Loc" and gap.source == FULLSUP]
     assert all(gap.interval[0] >= 0 for gap in own), "no resample's best is below another"
+    assert {gap.source for gap in gaps} == {FIXED, FULLSUP}, "the image-oracle is no method's"
 
 
 def test_every_protocol_source_and_subset_has_its_histogram():
@@ -265,7 +309,7 @@ def test_every_protocol_source_and_subset_has_its_histogram():
     found = {(h.protocol, h.source, h.subset): h for h in summary.histograms}
     assert len(found) == len(summary.histograms) == 2 * 3 * 2
     for row in summary.rows:
-        if row.name == "GT-known Loc":
+        if row.name == "GT-known Loc" and row.source != IMAGE_ORACLE:
             histogram = found[row.protocol, row.source, row.subset]
             assert histogram.box_recall[0.5] == pytest.approx(row.estimate.value)
             assert sum(histogram.counts) == row.images
@@ -306,6 +350,8 @@ def test_keys_name_the_source_where_it_is_not_the_usual_one():
         "GT-known Loc (fullsup)",
         "GT-known Loc (test-oracle)",
         "GT-known Loc (test-oracle, small)",
+        "Top-1 Loc (image-oracle)",
+        "mean IoU (image-oracle, small)",
         "GT-known Loc (small)",
         "MaxBoxAccV2 (fullsup)",
         "MaxBoxAccV2@0.7 (fullsup, small)",
@@ -344,6 +390,35 @@ def test_controls_stand_beside_box_metrics_alone():
         assert set(row.controls) == expected
         if row.source == FIXED and row.controls:
             assert row.estimate.thresholds == (0.3,)
+
+
+def test_the_image_oracle_of_a_control_chooses_its_share_for_every_image():
+    results = random_results(2, 0)
+    # Half of each side, and the whole: a share up to .70 fits the one, from .71 the other.
+    results.boxes = [np.array([box], np.float32) for box in ((5, 2.5, 15, 7.5), (0, 0, 20, 10))]
+    found = {
+        (row.name, row.source): row.controls
+        for row in summarize(results, resamples=0).rows
+        if (row.protocol, row.subset) == ("tight", "all")
+    }
+    assert found["GT-known Loc", ORACLE][CENTRE] == 50
+    assert found["GT-known Loc", IMAGE_ORACLE] == {WHOLE: 50, CENTRE: 100, GAUSSIAN: 100}
+    assert found["mean IoU", ORACLE][CENTRE] == pytest.approx(62.5)
+    assert found["mean IoU", IMAGE_ORACLE][CENTRE] == pytest.approx(100)
+    assert found["mean IoU", IMAGE_ORACLE][WHOLE] == pytest.approx(62.5)
+
+
+def test_what_the_extractor_chose_is_told_with_the_figures():
+    results = random_results(20, 0)
+    assert summarize(results, resamples=0).chosen is None
+    results.chosen_thresholds = np.linspace(0, 1, 20).astype(np.float32)
+    results.chosen_thresholds[0] = np.nan
+    for curves in results.curves.values():
+        curves.fixed = np.where(np.arange(20) == 0, 0, curves.fixed).astype(np.float32)
+    summary = summarize(results, resamples=0)
+    check_summary(summary)
+    assert (summary.chosen.none, summary.chosen.images) == (1, 20)
+    assert summary.swept == ()
 
 
 def test_without_a_fixed_threshold_the_gaussian_has_no_fixed_figure():

@@ -88,6 +88,16 @@ def test_the_caption_shows_how_the_ious_are_spread(summary):
     assert not any("small" in line for line in lines if line.startswith("  "))
 
 
+def test_the_caption_tells_what_a_threshold_for_every_image_gives(summary):
+    lines = caption(summary).splitlines()
+    # tight: 1, 0.5, 1 and 0. A centre box of share .6 has 16 / 36 of a, b and d; c fits at 1: .8.
+    found = [line for line in lines if line.startswith("image-oracle, ")]
+    assert len(found) == 2
+    model = r"image-oracle, tight: GT-known Loc 75\.0 \(.+\), mean IoU 62\.5 \(.+\); "
+    assert re.fullmatch(model + r"centre box 25\.0, 53\.3\.", found[0]), found[0]
+    assert sum(line.startswith("image-oracle: the best threshold for every") for line in lines) == 1
+
+
 def test_details_stay_in_the_report(printed, summary):
     assert "MaxBoxAccV2 (common) " in printed
     for name in ("MaxBoxAcc@0.5 ", "@0.5 (common)"):
@@ -125,6 +135,16 @@ def test_the_report_is_plain_json(summary):
     gap = next(g for g in data["gaps"] if g["metric"] == "mean IoU" and g["subset"] == "small")
     assert (gap["protocol"], gap["threshold_source"]) == ("tight", "fixed")
     assert gap["interval"][0] <= gap["interval"][1]
+    (bound,) = [
+        r
+        for r in data["rows"]
+        if (r["metric"], r["threshold_source"]) == ("mean IoU", "image-oracle")
+        and (r["protocol"], r["subset"]) == ("tight", "all")
+    ]
+    assert (bound["value"], bound["thresholds"], bound["images"]) == (62.5, [], 4)
+    assert len(bound["interval"]) == 2
+    assert data["mean IoU (image-oracle)"] == 62.5
+    assert (data["fixed_threshold"], data["chosen_thresholds"]) == (0.2, None)
     spread = data["iou_histograms"][0]
     assert (spread["protocol"], spread["threshold_source"]) == ("tight", "fixed")
     assert spread["counts"] == [1, 0, 0, 0, 0, 1, 0, 0, 0, 2]
@@ -185,6 +205,48 @@ def test_pixels_stand_below_the_boxes(masked):
     assert printed.index("MaxBoxAcc ") < printed.index("PxAP") < printed.index("(small)", 1500)
     assert "PxAP (small)" not in printed
     assert "lower is better" in caption(masked)
+
+
+@pytest.fixture
+def chosen(chosen_four):
+    metric = LocalizationMetric(["tight"], resamples=0)
+    metric.process(None, chosen_four)
+    metric.evaluate(4)
+    return metric.summary
+
+
+def test_thresholds_chosen_for_each_image_are_shown_as_such(chosen):
+    console = Console(file=io.StringIO(), width=106)
+    console.print(metrics_table(chosen))
+    printed = console.file.getvalue()
+    assert "…" not in printed
+    assert cells_of(printed, " tight  ")[:2] == ["tight", "by image"]
+    lines = caption(chosen).splitlines()
+    place = lines.index(
+        "Chosen thresholds, percent of images by steps of .05 (mean 0.27, median 0.12, no box in 0 "
+        "of 4):"
+    )
+    assert lines[place + 1].split() == ["25", "25", ".", "25", *["."] * 12, "25", ".", ".", "."]
+    says = "fixed = chosen for each image by the box extractor, without true boxes; fullsup"
+    assert any(says in line for line in lines)
+    assert "the box extractor's;" not in caption(chosen)
+
+
+def test_the_report_has_the_chosen_thresholds(chosen):
+    data = json.loads(json.dumps(report(chosen)))
+    assert data["fixed_threshold"] is None
+    spread = data["chosen_thresholds"]
+    assert (sum(spread["counts"]), spread["none"], len(spread["edges"])) == (4, 0, 21)
+    assert (spread["mean"], spread["median"]) == pytest.approx((0.27075, 0.121))
+    rows = [row for row in data["rows"] if row["threshold_source"] == "fixed"]
+    assert rows
+    assert all(row["thresholds"] == [] for row in rows)
+
+
+def test_of_fixed_thresholds_no_spread_is_shown(summary, printed):
+    assert "Chosen thresholds" not in caption(summary)
+    assert "by image" not in printed
+    assert "fixed = the box extractor's; fullsup" in caption(summary)
 
 
 def test_without_masks_nothing_speaks_of_pixels(summary, printed):

@@ -109,6 +109,27 @@ def inverted(boxes):
     return Boxes(boxes.xyxy[:, ::-1], boxes.scores)
 
 
+def at(thresholds):
+    """An extractor whose boxes, each of them alone, say these thresholds."""
+    return Extractor(lambda boxes: Boxes(boxes.xyxy, boxes.scores, thresholds[: len(boxes)]))
+
+
+class Half(Extractor):
+    """Says that it chooses, and that it always cuts at the same."""
+
+    threshold = 0.5
+
+    def __call__(self, localization_map, context):
+        return at(np.float32([0.5]))(localization_map, context)
+
+
+class ChoosesForSome(Extractor):
+    def __call__(self, localization_map, context):
+        boxes = super().__call__(localization_map, context)
+        chosen = np.full(len(boxes), 0.5, np.float32)
+        return Boxes(boxes.xyxy, boxes.scores, None if localization_map.min() == 1 else chosen)
+
+
 def doubled(boxes):
     scores = np.arange(2 * len(boxes), dtype=np.float32)
     return Boxes(np.repeat(boxes.xyxy, 2, axis=0), scores)
@@ -127,6 +148,15 @@ def doubled(boxes):
         (Extractor(shifted), "leaves the image"),
         (Extractor(inverted), "no area"),
         (Extractor(doubled), "surest first"),
+        (
+            at(np.float32([[0.5]])),
+            r"thresholds of the one-blob map have shape \(1, 1\), not \(1,\)",
+        ),
+        (at(np.array([0.5])), "float64, not float32"),
+        (at(np.float32([1.5])), "threshold of the one-blob map is outside"),
+        (at(np.float32(["nan"])), "outside"),
+        (Half(), "has an attribute `threshold` too"),
+        (ChoosesForSome(), "for others they are None"),
     ],
 )
 def test_breaches_of_a_box_extractor_are_named(extractor, breach):
@@ -137,3 +167,4 @@ def test_breaches_of_a_box_extractor_are_named(extractor, breach):
 def test_a_box_extractor_may_keep_the_contract():
     check_box_extractor(Extractor())
     check_box_extractor(NeedsFeatures(), {"last": 7})
+    check_box_extractor(at(np.float32([0.5])))

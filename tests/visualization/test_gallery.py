@@ -13,9 +13,14 @@ from wsoltool.engine.pictures import gallery_items
 from wsoltool.errors import WorkDirError
 from wsoltool.functional.boxes import box_iou
 from wsoltool.models.builder import build_localizer
+<<<<<<< HEAD
 from wsoltool.models.contracts import MaskEraser
 from wsoltool.models.insertion import Inserts
 from wsoltool.structures import Erasure, Hiding
+=======
+from wsoltool.models.contracts import BoxExtractor
+from wsoltool.structures import Boxes
+>>>>>>> thr
 from wsoltool.transforms.crop import CenterCrop
 from wsoltool.transforms.flip import RandomFlip
 from wsoltool.visualization.erasures import draw_erasure
@@ -257,6 +262,26 @@ def test_items_tell_the_labelled_class_truth_and_overlap(creatures, model):
     overlap = box_iou(shown.predicted[:1], truth.boxes).max()
     assert shown.caption.endswith(f"IoU {overlap:.2f}")
     assert shown.correct is bool(overlap >= 0.5)
+
+
+class NoBoxes(BoxExtractor):
+    """Chooses thresholds, but never finds anything above them."""
+
+    def __call__(self, localization_map, context):
+        none = np.zeros(0, np.float32)
+        return Boxes(np.zeros((0, 4), np.float32), none, none)
+
+
+def test_items_tell_the_threshold_that_was_chosen_for_them(
+    creatures, model, mean_boxes, monkeypatch
+):
+    monkeypatch.setattr(model, "boxes", mean_boxes)
+    shown = next(gallery_items(model, creatures, 1))
+    mean = shown.localization_map.mean()
+    overlap = box_iou(shown.predicted[:1], shown.truth).max()
+    assert shown.caption.endswith(f"IoU {overlap:.2f}, threshold {mean:.2f}")
+    monkeypatch.setattr(model, "boxes", NoBoxes())
+    assert next(gallery_items(model, creatures, 1)).caption.endswith("IoU 0.00")
 
 
 def rising(features):

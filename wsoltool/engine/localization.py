@@ -26,7 +26,7 @@ from wsoltool.errors import CheckpointError, ConfigError, DataError, WsolError, 
 from wsoltool.models.prediction import Prediction
 from wsoltool.paths import writable_folder
 from wsoltool.preflight import check
-from wsoltool.structures import Sample
+from wsoltool.structures import Boxes, Sample
 from wsoltool.visualization.overlay import (
     PREDICTED_COLOR,
     blend_map,
@@ -148,7 +148,10 @@ class PhotoLocalizer:
         return _Photo(path, image, results["img"], sample)
 
     def record(self, path: Path, prediction: Prediction) -> dict[str, Any]:
-        """One photo's boxes as plain data: xyxy in its own pixels, x1 y1 exclusive."""
+        """One photo's boxes as plain data: xyxy in its own pixels, x1 y1 exclusive.
+
+        A box that was cut at a threshold chosen for the photo says which.
+        """
         height, width = prediction.sample.size
         found = []
         for class_id in prediction.class_ids:
@@ -158,10 +161,7 @@ class PhotoLocalizer:
                     "class": self.classes[class_id],
                     "class_id": class_id,
                     "class_score": round(float(prediction.scores[class_id]), 6),
-                    "boxes": [
-                        {"xyxy": [round(float(v), 2) for v in box], "score": round(float(score), 6)}
-                        for box, score in zip(boxes.xyxy, boxes.scores, strict=True)
-                    ],
+                    "boxes": [_plain(boxes, index) for index in range(len(boxes))],
                 }
             )
         return {"image": str(path), "width": width, "height": height, "predictions": found}
@@ -242,6 +242,14 @@ def _inside(folder: Path, out: Path) -> list[Path]:
     ]
 
 
+def _plain(boxes: Boxes, index: int) -> dict[str, Any]:
+    xyxy = [round(float(side), 2) for side in boxes.xyxy[index]]
+    plain = {"xyxy": xyxy, "score": round(float(boxes.scores[index]), 6)}
+    if boxes.thresholds is not None:
+        plain["threshold"] = round(float(boxes.thresholds[index]), 6)
+    return plain
+
+
 def _query(top: int, asked: list[int] | None) -> Any:
     def choose(sample: Sample, scores: Tensor) -> list[int]:
         return asked or scores.topk(top).indices.tolist()
@@ -277,11 +285,15 @@ def _write_tables(run: LocalizationRun, out: Path) -> None:
     path = out / "boxes.json"
     path.write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     path = out / "boxes.csv"
+    predictions = [found for record in run.records for found in record["predictions"]]
+    chosen = any("threshold" in box for found in predictions for box in found["boxes"])
     with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
-        writer.writerow(["image", "class", "class_score", "x0", "y0", "x1", "y1", "box_score"])
+        columns = ["image", "class", "class_score", "x0", "y0", "x1", "y1", "box_score"]
+        writer.writerow(columns + ["threshold"] * chosen)
         for record in run.records:
             for found in record["predictions"]:
                 for box in found["boxes"]:
                     row = [record["image"], found["class"], found["class_score"]]
-                    writer.writerow([*row, *box["xyxy"], box["score"]])
+                    row += [*box["xyxy"], box["score"]]
+                    writer.writerow(row + [box.get("threshold", "")] * chosen)

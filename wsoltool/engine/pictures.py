@@ -48,7 +48,8 @@ def _predict(localizer: Localizer, batch: dict[str, Any]) -> Prediction:
 def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> GalleryItem:
     sample = prediction.sample
     label = prediction.class_ids[0]
-    boxes = prediction.boxes(label).xyxy
+    answer = prediction.boxes(label)
+    boxes = answer.xyxy
     truth = _true_boxes(sample, label)
     parts = sample.truth.part_boxes if sample.truth else None
     iou = float(box_iou(boxes[:1], truth).max(initial=0.0)) if len(truth) else None
@@ -56,6 +57,8 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
     known = image_classes(sample) or [label]
     verdict = "" if top1 in known else f", predicted {dataset.classes[top1]}"
     overlap = "" if iou is None else f", IoU {iou:.2f}"
+    if answer.thresholds is not None and len(boxes):
+        overlap += f", threshold {answer.thresholds[0]:.2f}"
     return GalleryItem(
         name=sample.image_id,
         image=dataset.load(index),

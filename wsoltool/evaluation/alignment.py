@@ -21,7 +21,7 @@ class Images:
     Attributes:
         path: Of its JSON file.
         protocols: That it followed.
-        truth: Its results without curves and pixels.
+        truth: Its results without curves, pixels and chosen thresholds.
         data: What it says of its images, see :mod:`wsoltool.evaluation.data_entries`.
     """
 
@@ -32,7 +32,7 @@ class Images:
 
     @classmethod
     def of(cls, report: Report) -> Images:
-        truth = replace(report.results, curves={}, pixels=None)
+        truth = replace(report.results, curves={}, pixels=None, chosen_thresholds=None)
         data = report.figures.get("data", {})
         return cls(str(report.path), tuple(report.results.curves), truth, data)
 

@@ -11,13 +11,14 @@ from wsoltool.evaluation.estimates import (
     Correct,
     Estimate,
     any_box_estimates,
+    image_oracle_estimates,
     largest_box_estimates,
     one_box_estimates,
 )
 from wsoltool.evaluation.histograms import Histogram, histogram, one_box_iou
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.results import BoxCurves, LocalizationResults
-from wsoltool.evaluation.rows import FIXED, FULLSUP, ORACLE, Row
+from wsoltool.evaluation.rows import FIXED, FULLSUP, IMAGE_ORACLE, ORACLE, Row
 from wsoltool.evaluation.subsets import Subset
 from wsoltool.functional.bootstrap import Bootstrap
 
@@ -94,10 +95,15 @@ def box_rows(
 
 
 def _figures(answer: Answer, correct: Correct, draws: Bootstrap | None) -> Figures:
+    by_source = {
+        source: _estimates(answer.curves, reference, correct, draws)
+        for source, reference in answer.references().items()
+    }
+    by_source[IMAGE_ORACLE] = image_oracle_estimates(answer.curves, correct, draws)
     return {
         (source, name): figure
-        for source, reference in answer.references().items()
-        for name, figure in _estimates(answer.curves, reference, correct, draws).items()
+        for source, figures in by_source.items()
+        for name, figure in figures.items()
     }
 
 

@@ -8,11 +8,16 @@ from itertools import pairwise
 import numpy as np
 
 from wsoltool.errors import EvaluationError
+from wsoltool.evaluation.chosen_thresholds import EDGES as THRESHOLD_EDGES
+from wsoltool.evaluation.chosen_thresholds import ChosenThresholds
 from wsoltool.evaluation.histograms import EDGES, Histogram
 from wsoltool.evaluation.pixel_curves import MIOU, MIOU_BACKGROUND, PIOU
 from wsoltool.evaluation.rows import (
+    ALL,
+    BOX_METRICS,
     FIXED,
     FULLSUP,
+    IMAGE_ORACLE,
     LARGEST_PARTS,
     ORACLE,
     V2,
@@ -61,6 +66,12 @@ def check_summary(summary: Summary) -> None:
       where the fixed boxes are among the sweep's. (They need not be: wsolevaluation scores them
       scaled into its frame, and an extractor may find boxes that no threshold gives.)
 
+    Under image-oracle no figure is below the same at a threshold that all images share: under
+    test-oracle, from train-fullsup, or fixed, where the fixed boxes are among the sweep's.
+
+    Of chosen thresholds: there is one for each image, or no box; an image without a box is not
+    localised by the fixed box.
+
     Of each histogram: its images are the table's, its bins from 0.5 up are GT-known Loc, its mean
     lies within its bins and is not above the mean IoU at the best threshold.
 
@@ -70,9 +81,14 @@ def check_summary(summary: Summary) -> None:
     for where, source, figures in _tables(summary.rows):
         _check_classes(where, figures)
         _check_accuracies(where, figures, oracle=source == ORACLE)
-    for where, figures, best in _pairs(summary):
+    for where, figures, best in _pairs(summary, ORACLE, (FULLSUP,)):
         for name in (*CHOSEN_FOR_THEMSELVES, *PIXELS_CHOSEN):
             _check_not_above(where, name, figures, f"{name} under {ORACLE}", best.get(name))
+    for where, figures, best in _pairs(summary, IMAGE_ORACLE, (FULLSUP, ORACLE)):
+        for name in BOX_METRICS:
+            _check_not_above(where, name, figures, f"{name} under {IMAGE_ORACLE}", best.get(name))
+    if summary.chosen is not None:
+        _check_chosen(summary.chosen, summary)
     for histogram in summary.histograms:
         _check_histogram(histogram, summary.rows)
 
@@ -92,12 +108,14 @@ def _tables(rows: list[Row]) -> Iterator[tuple[str, str | None, Figures]]:
             yield f"{where}, {control}", source, classes | own
 
 
-def _pairs(summary: Summary) -> Iterator[tuple[str, Figures, Figures]]:
-    """Figures that the oracle's, beside them, cannot be below."""
+def _pairs(
+    summary: Summary, oracle: str, others: Sequence[str]
+) -> Iterator[tuple[str, Figures, Figures]]:
+    """Figures that the oracle's, beside them, cannot be below; fixed ones where they are swept."""
     rows = summary.rows
     for protocol, subset in dict.fromkeys((row.protocol, row.subset) for row in rows):
-        sources = [FULLSUP, *([FIXED] if protocol in summary.swept else [])]
-        best = _figures(rows, protocol, ORACLE, subset)
+        sources = [*others, *([FIXED] if protocol in summary.swept else [])]
+        best = _figures(rows, protocol, oracle, subset)
         for source in sources if best else []:
             own = _figures(rows, protocol, source, subset)
             if source == FIXED:
@@ -173,6 +191,30 @@ def _check_not_above(
     if name in figures and limit is not None and figures[name] > limit + SLACK:
         raise contradiction(
             f"{name} {figures[name]:.3f} is above {most} {limit:.3f}", where, f"{name} <= {most}"
+        )
+
+
+def _check_chosen(chosen: ChosenThresholds, summary: Summary) -> None:
+    where = "chosen thresholds"
+    if chosen.images != summary.images:
+        raise contradiction(
+            f"chosen thresholds of {chosen.images} images", where, f"the table's {summary.images}"
+        )
+    found = sum(chosen.counts)
+    if chosen.mean is not None:
+        edges = np.array(THRESHOLD_EDGES, np.float32).astype(np.float64)  # as they were counted
+        low, high = (np.dot(chosen.counts, side) / found for side in (edges[:-1], edges[1:]))
+        if not low - SLACK <= chosen.mean <= high + SLACK:
+            raise contradiction(
+                f"a mean of {chosen.mean:.4f} lies outside the bins of the thresholds",
+                where,
+                f"from {low:.4f} to {high:.4f}",
+            )
+    with_box = 100.0 * found / chosen.images
+    for protocol in summary.protocols:
+        own = _figures(summary.rows, protocol, FIXED, ALL)
+        _check_not_above(
+            f"{protocol}, {FIXED}", "GT-known Loc", own, "the share of images with a box", with_box
         )
 
 

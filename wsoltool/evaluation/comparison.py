@@ -5,7 +5,8 @@ resamples of these images, so that a difference has an interval of its own: imag
 both count for neither. Under test-oracle each chooses its threshold anew in every resample.
 
 Which images are right is compared too, for Top-1 Cls, GT-known Loc and Top-1 Loc of all images, by
-McNemar's exact test, at each evaluation's own threshold, adjusted for the number of tests (Holm).
+McNemar's exact test, at each evaluation's own threshold, adjusted for the number of tests (Holm);
+not under image-oracle, which is no method's answer.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from wsoltool.evaluation.alignment import Images, aligned
 from wsoltool.evaluation.checks import SLACK, check_summary, contradiction
 from wsoltool.evaluation.data_entries import DataEntries
 from wsoltool.evaluation.report_files import Report, read_report
-from wsoltool.evaluation.rows import ALL, Row, Summary
+from wsoltool.evaluation.rows import ALL, IMAGE_ORACLE, Row, Summary
 from wsoltool.evaluation.summary import summarize
 from wsoltool.functional.bootstrap import interval
 from wsoltool.functional.paired import holm, mcnemar
@@ -226,7 +227,7 @@ def _tested(pairs: Sequence[list[Difference]]) -> tuple[list[Difference], ...]:
 
 def is_tested(row: Row) -> bool:
     """Whether the figure is one of those whose p-values are adjusted together."""
-    return row.name in TESTED and row.subset == ALL
+    return row.name in TESTED and row.subset == ALL and row.source != IMAGE_ORACLE
 
 
 def _discordant(difference: Difference) -> tuple[int, int]:

@@ -16,14 +16,15 @@ from wsoltool.evaluation.pixel_curves import MIOU_BACKGROUND, PIOU
 from wsoltool.evaluation.pixel_rows import MLEV_BOX
 from wsoltool.evaluation.rows import (
     ALL,
+    IMAGE_ORACLE,
     LARGEST_PARTS,
     PART_IOU,
     V2_COMMON_PARTS,
     V2_PARTS,
     Row,
 )
+from wsoltool.evaluation.table import bound_lines, label, small_lines
 from wsoltool.evaluation.table import difference as signed
-from wsoltool.evaluation.table import label, small_lines
 
 FORMAT = "wsoltool comparison 1"
 SMALL_TOO = ("GT-known Loc",)
@@ -124,10 +125,11 @@ def add_sections(
 
 
 def is_shown(row: Row, small_too: Sequence[str] = SMALL_TOO) -> bool:
-    """Whether the printed table has the row; for small objects only metrics of ``small_too``."""
+    """Whether the printed table has the row; for small objects only metrics of ``small_too``, and
+    no bounds."""
     if row.subset == ALL:
         return row.name not in DETAILS
-    return row.name in small_too
+    return row.name in small_too and row.source != IMAGE_ORACLE
 
 
 def _cells(difference: Difference) -> list[str]:
@@ -158,7 +160,8 @@ def _caption(comparison: Comparison, index: int) -> str:
         "only A, only B: images that one alone has right; p: McNemar's exact test, "
         f"adjusted for {tests} tests (Holm).",
     ]
-    return "\n".join([*lines, *small_lines(own.a for own in comparison.differences[index])])
+    rows = [own.a for own in comparison.differences[index]]
+    return "\n".join([*lines, *bound_lines(rows), *small_lines(rows)])
 
 
 def _data_lines(a: DataEntries, b: DataEntries) -> list[str]:

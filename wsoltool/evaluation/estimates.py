@@ -79,7 +79,7 @@ def one_box_estimates(
     """
     if reference is None:
         assert curves.fixed is not None
-        return _fixed_box_estimates(curves.fixed, correct, draws)
+        return _estimates_of(curves.fixed, correct, draws)
     hits = reaches(curves.largest, HIT)
     rechoose = reference is curves
     wanted = hits if rechoose else reaches(reference.largest, HIT)
@@ -95,9 +95,25 @@ def one_box_estimates(
     }
 
 
-def _fixed_box_estimates(
+def image_oracle_estimates(
+    curves: BoxCurves, correct: Correct, draws: Bootstrap | None = None
+) -> dict[str, Estimate]:
+    """GT-known Loc, Top-k Loc and mean IoU of each image's best one box of the sweep.
+
+    The threshold is chosen for every image by itself, on its own true boxes.
+
+    Args:
+        curves: Of the N images.
+        correct: As of :func:`one_box_estimates`.
+        draws: Resamples of the N images, for intervals.
+    """
+    return _estimates_of(curves.largest.max(axis=1), correct, draws)
+
+
+def _estimates_of(
     best_iou: np.ndarray, correct: Correct, draws: Bootstrap | None
 ) -> dict[str, Estimate]:
+    """Of one box an image, ``(N,)`` its best IoU."""
     hits = reaches(best_iou, HIT)
     both = {f"{top} Loc": hits & own for top, own in correct.items()}
     values = {"GT-known Loc": hits, **both, "mean IoU": best_iou}

@@ -10,7 +10,7 @@ import numpy as np
 from wsoltool.evaluation.data_entries import data_lines, difference_lines
 from wsoltool.evaluation.group_comparison import BY_ORDER, BY_SEED, GroupComparison, Pairing
 from wsoltool.evaluation.run_groups import Run, Runs
-from wsoltool.evaluation.table import small_lines
+from wsoltool.evaluation.table import bound_lines, small_lines
 from wsoltool.functional.crossed import sign_p_value
 
 FEW = 5
@@ -38,7 +38,8 @@ def mean_notes(comparison: GroupComparison) -> list[str]:
     lines = _data_lines(runs)
     if comparison.left_out:
         lines.append(f"left out, for not every run has it: {', '.join(comparison.left_out)}.")
-    return [*lines, *small_lines(figure.row for figure in comparison.figures)]
+    rows = [figure.row for figure in comparison.figures]
+    return [*lines, *bound_lines(rows), *small_lines(rows)]
 
 
 def _data_lines(runs: Sequence[Run]) -> list[str]:

@@ -18,7 +18,7 @@ from wsoltool.evaluation.options import resample_count, share
 from wsoltool.evaluation.protocols import get_protocols
 from wsoltool.evaluation.results import TOP, ImageResult, LocalizationResults
 from wsoltool.evaluation.rows import Summary
-from wsoltool.evaluation.scoring import label_of, score_image
+from wsoltool.evaluation.scoring import chosen_threshold, label_of, score_image
 from wsoltool.evaluation.summary import summarize
 from wsoltool.structures import Boxes, Sample, Size
 
@@ -53,7 +53,8 @@ class LocalizationMetric(BaseMetric):
     Args:
         protocols: Names; the first is the one that plain metric keys follow.
         fixed_threshold: The box extractor's threshold, in [0, 1), to be shown in the table; None
-            if it has none.
+            if it has none. An extractor that chooses one for each image (``Boxes.thresholds``) has
+            none: the table shows how those are spread.
         fullsup: Results of train-fullsup (``save_results`` of an evaluation there): adds the
             figures at thresholds chosen on them.
         save_results: Where to write the per-image results (``.npz``).
@@ -113,15 +114,29 @@ class LocalizationMetric(BaseMetric):
         """Sweep one image's map under every protocol, score its box, and count a mask's pixels.
 
         Raises:
-            EvaluationError: No single label, no true box, or scores, a map or a mask that cannot
-                be used.
+            EvaluationError: No single label, no true box, or scores, a map, a mask or chosen
+                thresholds that cannot be used.
         """
         sample = prediction.sample
         label = label_of(sample)
         top = _top_classes(prediction.scores, label)
-        answer = np.asarray(prediction.boxes(label).xyxy)
-        map_at = partial(prediction.map, label)
-        return score_image(sample, self.protocols, map_at, answer, top, self.fixed_threshold)
+        boxes, map_at = prediction.boxes(label), partial(prediction.map, label)
+        answer, chosen = np.asarray(boxes.xyxy), self._chosen(boxes)
+        return score_image(
+            sample, self.protocols, map_at, answer, top, self.fixed_threshold, chosen
+        )
+
+    def _chosen(self, boxes: Boxes) -> float | None:
+        chosen = chosen_threshold(boxes)
+        if self.fixed_threshold is not None and chosen is not None and not np.isnan(chosen):
+            raise EvaluationError(
+                f"the box extractor chose the threshold {chosen:g} for this image, while its fixed "
+                f"one is said to be {self.fixed_threshold:g}",
+                expected="a fixed threshold, or one chosen for each image",
+                hint="evaluation.fixed_threshold=None; an extractor that chooses thresholds has no "
+                "attribute `threshold`",
+            )
+        return chosen
 
     def compute_metrics(self, results: list[ImageResult]) -> dict[str, float]:
         """Percent by metric name; the whole summary stays in :attr:`summary`."""

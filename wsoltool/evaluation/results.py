@@ -47,6 +47,8 @@ class ImageResult:
             runs, for neighbouring thresholds mostly give the same boxes.
         fixed: Protocol name -> best IoU of the extractor's surest box; 0 without a box.
         pixels: Protocol name -> who answers -> pixels by score; None where the image has no mask.
+        chosen_threshold: In [0, 1], at which the extractor's surest box was cut, where it chose
+            that for this image; NaN without a box; None where it chose none.
     """
 
     image_id: str
@@ -59,6 +61,7 @@ class ImageResult:
     sweeps: dict[str, Runs]
     fixed: dict[str, float]
     pixels: dict[str, dict[str, ImagePixels]] | None = None
+    chosen_threshold: float | None = None
 
 
 @dataclass(slots=True)
@@ -98,6 +101,8 @@ class LocalizationResults:
         part_iou: ``(N,)`` float32, NaN where an image has no part box.
         curves: Protocol name -> best IoU of the model's boxes, in the order of the protocols.
         pixels: Protocol name -> who answers -> pixels by score; None where images have no masks.
+        chosen_thresholds: ``(N,)`` float32 in [0, 1], that the extractor chose for each image; NaN
+            without a box; None where it chooses none.
     """
 
     image_ids: np.ndarray
@@ -109,6 +114,7 @@ class LocalizationResults:
     part_iou: np.ndarray
     curves: dict[str, BoxCurves] = field(default_factory=dict)
     pixels: Pixels | None = None
+    chosen_thresholds: np.ndarray | None = None
 
     @classmethod
     def stack(
@@ -121,7 +127,8 @@ class LocalizationResults:
             thresholds: Protocol name -> ``(T,)``; gives the order of the protocols.
 
         Raises:
-            EvaluationError: There is no image, one was evaluated twice, or some have no mask.
+            EvaluationError: There is no image, one was evaluated twice, or some have no mask, no
+                class scores or no chosen threshold, but others do.
         """
         image_ids = [item.image_id for item in items]
         check_scored(image_ids)
@@ -135,6 +142,7 @@ class LocalizationResults:
             part_iou=np.array([item.part_iou for item in items], dtype=np.float32),
             curves={name: _stack_curves(items, name, grid) for name, grid in thresholds.items()},
             pixels=stack_pixels(image_ids, [item.pixels for item in items], thresholds),
+            chosen_thresholds=_stack_chosen(items),
         )
 
     def __len__(self) -> int:
@@ -159,13 +167,14 @@ class LocalizationResults:
         return LocalizationResults(
             image_ids=self.image_ids[kept],
             labels=self.labels[kept],
-            top=None if self.top is None else self.top[kept],
+            top=_selected(self.top, kept),
             sizes=self.sizes[kept],
             boxes=[self.boxes[i] for i in kept],
             annotated_boxes=[self.annotated_boxes[i] for i in kept],
             part_iou=self.part_iou[kept],
             curves={name: curves.select(kept) for name, curves in self.curves.items()},
             pixels=select_pixels(self.pixels, kept),
+            chosen_thresholds=_selected(self.chosen_thresholds, kept),
         )
 
     def save(self, path: str | Path) -> None:
@@ -177,7 +186,7 @@ class LocalizationResults:
             "format": np.array(FORMAT),
             "protocols": np.array(list(self.curves)),
         }
-        for name in ("image_ids", "labels", "top", "sizes", "part_iou"):
+        for name in ("image_ids", "labels", "top", "sizes", "part_iou", "chosen_thresholds"):
             if (values := getattr(self, name)) is not None:
                 arrays[name] = values
         for name in ("boxes", "annotated_boxes"):
@@ -218,7 +227,7 @@ class LocalizationResults:
         parts: dict[str, Any] = {
             name: arrays[name] for name in ("image_ids", "labels", "sizes", "part_iou")
         }
-        parts["top"] = arrays.get("top")
+        parts |= {name: arrays.get(name) for name in ("top", "chosen_thresholds")}
         parts |= {
             name: np.split(arrays[name], np.cumsum(arrays[f"{name}_count"])[:-1])
             for name in ("boxes", "annotated_boxes")
@@ -250,6 +259,10 @@ def check_scored(image_ids: Sequence[str]) -> None:
         )
 
 
+def _selected(values: np.ndarray | None, kept: np.ndarray) -> np.ndarray | None:
+    return None if values is None else values[kept]
+
+
 def _stack_top(items: Sequence[ImageResult]) -> np.ndarray | None:
     top = [item.top for item in items if item.top is not None]
     if top and len(top) < len(items):
@@ -258,6 +271,20 @@ def _stack_top(items: Sequence[ImageResult]) -> np.ndarray | None:
             expected="class scores of all images, or of none",
         )
     return np.stack(top) if top else None
+
+
+def _stack_chosen(items: Sequence[ImageResult]) -> np.ndarray | None:
+    chosen = [item.chosen_threshold for item in items if item.chosen_threshold is not None]
+    if np.isnan(chosen).all():  # images without a box do not tell whether thresholds are chosen
+        return None
+    if len(chosen) < len(items):
+        raise EvaluationError(
+            f"{len(items) - len(chosen)} of {len(items)} images have a box without a chosen "
+            "threshold",
+            expected="a threshold chosen for each image, or for none",
+            hint="the box extractor must answer Boxes with thresholds for all maps, or for none",
+        )
+    return np.array(chosen, dtype=np.float32)
 
 
 def _stack_curves(items: Sequence[ImageResult], protocol: str, thresholds: np.ndarray) -> BoxCurves:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from wsoltool.evaluation.chosen_thresholds import ChosenThresholds
 from wsoltool.evaluation.estimates import COMMON, IOUS, V2, Estimate
 from wsoltool.evaluation.histograms import Histogram
 from wsoltool.evaluation.pixel_curves import PIOU
@@ -11,6 +12,9 @@ from wsoltool.functional.bootstrap import interval
 
 FIXED, FULLSUP, ORACLE = "fixed", "fullsup", "test-oracle"
 SOURCES = (FIXED, FULLSUP, ORACLE)
+"""Of thresholds that a method may have, or one for all images: columns of the table."""
+IMAGE_ORACLE = "image-oracle"
+"""The best threshold for every image by itself, chosen on its true boxes: a bound, no method."""
 ALL, SMALL = "all", "small"
 PART_IOU = "mean IoU (part box)"
 CLASS_METRICS = ("Top-1 Cls", "Top-5 Cls")
@@ -97,6 +101,7 @@ class Summary:
         histograms: Of the one box's IoU, one for each protocol, source and subset.
         swept: Protocols under which the fixed boxes are those of the sweep at
             ``fixed_threshold``, image by image: there the best threshold cannot do worse.
+        chosen: Thresholds that the box extractor chose for each image; None if it chooses none.
     """
 
     rows: list[Row]
@@ -106,6 +111,7 @@ class Summary:
     resamples: int = 0
     histograms: list[Histogram] = field(default_factory=list)
     swept: tuple[str, ...] = ()
+    chosen: ChosenThresholds | None = None
 
     def metrics(self) -> dict[str, float]:
         """Percent by :attr:`Row.key`: class scores, part boxes and the primary protocol."""
@@ -114,12 +120,12 @@ class Summary:
         return {row.key: row.estimate.value for row in kept}
 
     def gaps(self) -> list[Gap]:
-        """test-oracle minus each other source, for every metric that has both."""
+        """test-oracle minus each other of :data:`SOURCES`, for every metric that has both."""
         best = {(r.name, r.protocol, r.subset): r for r in self.rows if r.source == ORACLE}
         found = []
         for row in self.rows:
             oracle = best.get((row.name, row.protocol, row.subset))
-            if oracle is not None and row.source not in (None, ORACLE):
+            if oracle is not None and row.source in (FIXED, FULLSUP):
                 found.append(_gap(oracle, row))
         return found
 

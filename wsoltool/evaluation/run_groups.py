@@ -171,6 +171,10 @@ def _conflicts(a: Run, b: Run) -> Iterator[tuple[str, str]]:
         yield "are one training or copies of it", "wsoltool train --seed N trains anew"
     if a.seed is not None and a.seed == b.seed:
         yield f"have the seed {a.seed}", "wsoltool train --seed N trains with another"
-    fixed = [run.summary.fixed_threshold for run in (a, b)]
+    fixed = [_fixed_threshold(run.summary) for run in (a, b)]
     if fixed[0] != fixed[1]:
         yield f"have other fixed thresholds: {fixed[0]} and {fixed[1]}", "test both with the same"
+
+
+def _fixed_threshold(summary: Summary) -> str:
+    return str(summary.fixed_threshold) if summary.chosen is None else "one chosen for each image"

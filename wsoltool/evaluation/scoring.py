@@ -12,7 +12,7 @@ from wsoltool.evaluation.protocols import Protocol
 from wsoltool.evaluation.results import ImageResult
 from wsoltool.functional.boxes import box_iou
 from wsoltool.functional.runs import Runs
-from wsoltool.structures import Sample, Size, Truth
+from wsoltool.structures import Boxes, Sample, Size, Truth
 
 MapAt = Callable[[Size], np.ndarray]
 Fixed = np.ndarray | float
@@ -25,6 +25,7 @@ def score_image(
     fixed: Fixed,
     top: np.ndarray | None = None,
     pixel_threshold: float | None = None,
+    chosen: float | None = None,
 ) -> ImageResult:
     """Sweep one image's map under every protocol, score its one box, and count a mask's pixels.
 
@@ -38,6 +39,7 @@ def score_image(
             at which each protocol makes its own box, that of the largest region.
         top: ``(n,)`` int64, the classes with the highest scores, surest first; None without scores.
         pixel_threshold: For the pixels; where ``fixed`` is a threshold, it is that.
+        chosen: Of the first box, see :func:`chosen_threshold`; kept with the result.
 
     Raises:
         EvaluationError: No single label, no true box, or a map or a mask that cannot be used.
@@ -65,6 +67,7 @@ def score_image(
         sweeps=sweeps,
         fixed=overlaps,
         pixels=pixels or None,
+        chosen_threshold=chosen,
     )
 
 
@@ -83,6 +86,33 @@ def label_of(sample: Sample) -> int:
     if sample.label < 0:
         raise EvaluationError("image without a label", expected="a class index from 0")
     return int(sample.label)
+
+
+def chosen_threshold(boxes: Boxes) -> float | None:
+    """At what the surest box was cut, where the extractor chose that for the image.
+
+    Args:
+        boxes: Surest first.
+
+    Returns:
+        In [0, 1]; NaN without a box; None where the extractor says none.
+
+    Raises:
+        EvaluationError: There is not one number in [0, 1] for each box.
+    """
+    if not len(boxes):
+        return float("nan")
+    if boxes.thresholds is None:
+        return None
+    thresholds = np.asarray(boxes.thresholds, dtype=np.float64)
+    inside = (thresholds >= 0) & (thresholds <= 1)
+    if thresholds.shape != (len(boxes),) or not inside.all():
+        raise EvaluationError(
+            f"thresholds {thresholds.tolist()} of {len(boxes)} boxes",
+            at="Boxes.thresholds",
+            expected="for each box the number in [0, 1] at which it was cut, or None for all",
+        )
+    return float(thresholds[0])
 
 
 def _truth_of(sample: Sample) -> Truth:

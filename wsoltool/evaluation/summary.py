@@ -17,11 +17,16 @@ otherwise.
   parts: at the one threshold that is best for that mean.
 - PxAP, PIoU, mIoU, mLEV where images have masks: :mod:`wsoltool.evaluation.pixel_rows`.
 
-Threshold sources. ``fixed``: the box extractor's own box. ``fullsup``: the threshold that does best
-on the results of train-fullsup. ``test-oracle``: the one that does best on the very images that
-are scored. One threshold, the best for GT-known Loc, serves Top-1 and Top-5 Loc too; mean IoU and
-each part of MaxBoxAcc and MaxBoxAccV2 have their own. Of equally good thresholds the lowest is
-taken.
+Threshold sources. ``fixed``: the box extractor's own box, cut at its one threshold, or at one that
+it chose for the image without true boxes. ``fullsup``: the threshold that does best on the results
+of train-fullsup. ``test-oracle``: the one that does best on the very images that are scored. One
+threshold, the best for GT-known Loc, serves Top-1 and Top-5 Loc too; mean IoU and each part of
+MaxBoxAcc and MaxBoxAccV2 have their own. Of equally good thresholds the lowest is taken.
+
+``image-oracle``, of the one box alone (GT-known Loc, Top-1 and Top-5 Loc, mean IoU): for every
+image the threshold that does best on it, chosen on its own true boxes. No rule that chooses a
+threshold for each image can exceed it, whatever it looks at, as long as its boxes are the sweep's;
+a box of another kind can. It is a bound, no method. Beside it stand the controls, chosen likewise.
 
 Intervals: 95 %, percentile bootstrap over images. Under ``test-oracle`` the threshold is chosen
 anew in every resample; under ``fullsup`` it stays as chosen.
@@ -39,6 +44,7 @@ from wsoltool.evaluation.box_rows import (
     is_swept,
     model_answer,
 )
+from wsoltool.evaluation.chosen_thresholds import chosen_thresholds
 from wsoltool.evaluation.estimates import mean_of
 from wsoltool.evaluation.pixel_rows import pixel_figures
 from wsoltool.evaluation.results import LocalizationResults
@@ -72,6 +78,8 @@ def summarize(
     if fullsup is not None:
         _check_fullsup(results, fullsup)
     found = Summary([], tuple(results.curves), len(results), fixed_threshold, resamples)
+    if results.chosen_thresholds is not None:
+        found.chosen = chosen_thresholds(results.chosen_thresholds)
     resampling = Resampling(resamples, seed)
     parts = subsets(results, resampling)
     for subset in parts:

@@ -9,13 +9,16 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from wsoltool.evaluation.controls import CONTROLS
+from wsoltool.evaluation.chosen_thresholds import chosen_entry, chosen_lines
+from wsoltool.evaluation.controls import CENTRE, CONTROLS
 from wsoltool.evaluation.estimates import COMMON, HIT
 from wsoltool.evaluation.histograms import Histogram
 from wsoltool.evaluation.pixel_rows import PXAP
 from wsoltool.evaluation.protocols import get_protocol
 from wsoltool.evaluation.rows import (
     ALL,
+    FIXED,
+    IMAGE_ORACLE,
     ORACLE,
     PART_IOU,
     SMALL,
@@ -29,17 +32,18 @@ from wsoltool.evaluation.rows import (
 from wsoltool.evaluation.subsets import SMALL_SHARE
 
 EXTRACTORS_OWN = "the box extractor's"
+CHOSEN_BY_IMAGE = "chosen for each image by the box extractor, without true boxes"
 HEADLINE = ("Top-1 Cls", "GT-known Loc", "Top-1 Loc", "MaxBoxAccV2", "mean IoU")
 """The metrics that the printed table repeats for small objects; the dict has them all."""
 DETAILS = (f"MaxBoxAcc@{HIT}", *V2_COMMON_PARTS)
 """In the dict alone; the first is MaxBoxAcc by another name."""
 GAPS = ("GT-known Loc", V2)
 """The metrics whose gaps between threshold sources are printed."""
+BOUNDS = ("GT-known Loc", "mean IoU")
+"""The metrics whose figures under image-oracle are printed."""
 
 
-def metrics_table(
-    summary: Summary, fixed: str = EXTRACTORS_OWN, notes: Sequence[str] = ()
-) -> Table:
+def metrics_table(summary: Summary, fixed: str | None = None, notes: Sequence[str] = ()) -> Table:
     """Rows are metrics, by protocol; columns are threshold sources, then the controls.
 
     About 100 characters wide. The dict of :func:`report` has every figure; the table leaves out
@@ -47,7 +51,8 @@ def metrics_table(
 
     Args:
         summary: All figures.
-        fixed: What the caption calls the fixed threshold.
+        fixed: What the caption calls the fixed threshold; by default the box extractor's, or
+            chosen by it for each image.
         notes: Further lines of the caption.
     """
     table = Table(
@@ -66,14 +71,20 @@ def metrics_table(
     return table
 
 
-def caption(summary: Summary, fixed: str = EXTRACTORS_OWN) -> str:
+def caption(summary: Summary, fixed: str | None = None) -> str:
     """What the rows and columns mean, in a few lines."""
-    lines = [*_gap_lines(summary), *_histogram_lines(summary)]
+    if fixed is None:
+        fixed = EXTRACTORS_OWN if summary.chosen is None else CHOSEN_BY_IMAGE
+    lines = [*_gap_lines(summary), *_bound_lines(summary), *_histogram_lines(summary)]
+    if summary.chosen is not None:
+        lines += chosen_lines(summary.chosen)
     lines += [f"{name}: {get_protocol(name).description}." for name in summary.protocols]
     lines += [
         f"Threshold: fixed = {fixed}; fullsup = chosen on train-fullsup; test-oracle = "
         "chosen on these images.",
-        "Controls: at their best share and threshold on these images.",
+        *bound_lines(summary.rows),
+        "Controls: at their best share and threshold on these images; under image-oracle, on every "
+        "image by itself.",
         "MaxBoxAccV2 (common): one threshold for its three IoUs.",
     ]
     if any(row.name == "Top-1 Loc" for row in summary.rows):
@@ -93,6 +104,16 @@ def small_lines(rows: Iterable[Row]) -> list[str]:
     return [f"small: the {count} images whose object covers less than {share}." for count in small]
 
 
+def bound_lines(rows: Iterable[Row]) -> list[str]:
+    """What image-oracle means, where a row is of it."""
+    if not any(row.source == IMAGE_ORACLE for row in rows):
+        return []
+    return [
+        f"{IMAGE_ORACLE}: the best threshold for every image by itself, chosen on its true boxes; "
+        "a bound, no method."
+    ]
+
+
 def _gap_lines(summary: Summary) -> list[str]:
     """A line for each protocol: what choosing the threshold on the scored images adds."""
     shown = [gap for gap in summary.gaps() if gap.name in GAPS and gap.subset == ALL]
@@ -102,6 +123,24 @@ def _gap_lines(summary: Summary) -> list[str]:
         parts = [f"{name} {', '.join(map(_gap, gaps))}" for name, gaps in own.items() if gaps]
         if parts:
             lines.append(f"test-oracle gains, {protocol}: {'; '.join(parts)}.")
+    return lines
+
+
+def _bound_lines(summary: Summary) -> list[str]:
+    """A line for each protocol: what choosing a threshold for every image can give at most."""
+    shown = [
+        row
+        for row in summary.rows
+        if row.source == IMAGE_ORACLE and row.subset == ALL and row.name in BOUNDS
+    ]
+    lines = []
+    for protocol in summary.protocols:
+        own = [row for row in shown if row.protocol == protocol]
+        figures = ", ".join(f"{row.name} {_figure(row)}" for row in own)
+        beside = ", ".join(f"{row.controls[CENTRE]:.1f}" for row in own if CENTRE in row.controls)
+        if own:
+            parts = [figures, f"{CENTRE} {beside}"] if beside else [figures]
+            lines.append(f"{IMAGE_ORACLE}, {protocol}: {'; '.join(parts)}.")
     return lines
 
 
@@ -143,7 +182,8 @@ def _sections(summary: Summary) -> list[list[list[str]]]:
     shown = [
         row
         for row in summary.rows
-        if row.name in HEADLINE or (row.subset == ALL and row.name not in DETAILS)
+        if row.source != IMAGE_ORACLE
+        and (row.name in HEADLINE or (row.subset == ALL and row.name not in DETAILS))
     ]
     unbound = [row for row in shown if row.protocol is None or row.name == PART_IOU]
     blank = [""] * (len(SOURCES) + len(CONTROLS) - 1)
@@ -152,15 +192,17 @@ def _sections(summary: Summary) -> list[list[list[str]]]:
         own = [row for row in shown if row.protocol == protocol and row not in unbound]
         labels = dict.fromkeys(map(label, own))
         lines = [_line(name, [row for row in own if label(row) == name]) for name in labels]
-        sections.append([_head(protocol, own), *lines])
+        sections.append([_head(protocol, own, summary.chosen is not None), *lines])
     return [section for section in sections if section]
 
 
-def _head(protocol: str, rows: list[Row]) -> list[str]:
+def _head(protocol: str, rows: list[Row], chosen: bool) -> list[str]:
     """The protocol's name, and the thresholds that GT-known Loc used."""
     used = {row.source: row.estimate.thresholds for row in rows if row.name == "GT-known Loc"}
-    at = [f"at {used[source][0]:.3f}" if used.get(source) else "" for source in SOURCES]
-    return [protocol, *at, *[""] * len(CONTROLS)]
+    at = {source: f"at {thresholds[0]:.3f}" for source, thresholds in used.items() if thresholds}
+    if chosen:
+        at[FIXED] = "by image"
+    return [protocol, *(at.get(source, "") for source in SOURCES), *[""] * len(CONTROLS)]
 
 
 def _line(name: str, rows: list[Row]) -> list[str]:
@@ -190,13 +232,15 @@ def report(summary: Summary) -> dict[str, Any]:
 
     Keys: every metric of :meth:`Summary.metrics` in percent, by its name; ``images`` (count);
     ``protocol`` (the primary one, which the plain keys follow); ``protocols`` (name ->
-    description); ``fixed_threshold`` (the box extractor's, or null); ``resamples`` (count);
-    ``rows`` (every figure: ``metric``, ``value``, ``interval`` [low, high] or null,
-    ``protocol``, ``threshold_source``, ``thresholds``, ``subset``, ``images``, ``controls``);
-    ``gaps`` (test-oracle minus another threshold source: ``metric``, ``protocol``, ``subset``,
-    ``threshold_source``, ``value``, ``interval``); ``iou_histograms`` (of the one box at GT-known
-    Loc's threshold: ``protocol``, ``threshold_source``, ``subset``, ``counts`` of images in ten
-    bins of 0.1, ``mean_iou``, ``box_recall`` as percent of images by IoU).
+    description); ``fixed_threshold`` (the box extractor's, or null); ``chosen_thresholds`` (that
+    the extractor chose for each image, else null: ``edges`` and ``counts`` of images in twenty bins
+    of 0.05, ``none`` for the count of images without a box, ``mean`` and ``median`` of the others
+    or null); ``resamples`` (count); ``rows`` (every figure: ``metric``, ``value``, ``interval``
+    [low, high] or null, ``protocol``, ``threshold_source``, ``thresholds``, ``subset``, ``images``,
+    ``controls``); ``gaps`` (test-oracle minus another threshold source: ``metric``, ``protocol``,
+    ``subset``, ``threshold_source``, ``value``, ``interval``); ``iou_histograms`` (of the one box
+    at GT-known Loc's threshold: ``protocol``, ``threshold_source``, ``subset``, ``counts`` of
+    images in ten bins of 0.1, ``mean_iou``, ``box_recall`` as percent of images by IoU).
     """
     return {
         **summary.metrics(),
@@ -204,6 +248,7 @@ def report(summary: Summary) -> dict[str, Any]:
         "protocol": summary.protocols[0],
         "protocols": {name: get_protocol(name).description for name in summary.protocols},
         "fixed_threshold": summary.fixed_threshold,
+        "chosen_thresholds": None if summary.chosen is None else chosen_entry(summary.chosen),
         "resamples": summary.resamples,
         "rows": [_plain(row) for row in summary.rows],
         "gaps": [_plain_gap(gap) for gap in summary.gaps()],

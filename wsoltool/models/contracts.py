@@ -235,5 +235,6 @@ class BoxExtractor(ABC):
         """``(H, W)`` float32 in [0, 1] at the original image's size to its boxes.
 
         No box is a valid answer. Boxes come surest first; an extractor that chooses a threshold
-        for each image says which in ``thresholds``.
+        for each image says which in ``thresholds``. (One that cuts all images at the same has it
+        as its attribute ``threshold`` instead.)
         """

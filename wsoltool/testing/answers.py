@@ -66,11 +66,17 @@ def check_box_extractor(
     require(isinstance(extractor, BoxExtractor), f"{type(extractor).__name__} is no BoxExtractor")
     missing = set(extractor.features) - set(channels or {})
     require(not missing, f"give channels of {sorted(missing)} to the check")
+    answers = []
     for name, drawn in _example_maps(size).items():
         before = drawn.copy()
         boxes = extractor(drawn, _box_context(drawn, channels or {}))
         require(np.array_equal(drawn, before), "the map was changed")
         _check_boxes(f"of the {name} map", boxes, size)
+        answers.append(boxes)
+    chosen = {boxes.thresholds is not None for boxes in answers if len(boxes)}
+    require(len(chosen) < 2, "thresholds are named for some maps, and for others they are None")
+    both = True in chosen and getattr(extractor, "threshold", None) is not None
+    require(not both, "an extractor that chooses thresholds has an attribute `threshold` too")
 
 
 def _example_maps(size: Size) -> dict[str, np.ndarray]:
@@ -96,7 +102,7 @@ def _box_context(drawn: np.ndarray, channels: Mapping[str, int]) -> BoxContext:
         class_id=0,
         region=(0.0, 0.0, float(width), float(height)),
         maps=[ViewMaps(View(), {"cam": raw})],
-        fused=lambda wanted: resize_maps(torch.from_numpy(drawn)[None], wanted)[0].numpy(),
+        fused=lambda asked: resize_maps(raw, asked)[0].numpy(),
         features={name: torch.rand(count, 7, 9) for name, count in channels.items()},
     )
 
@@ -116,3 +122,13 @@ def _check_boxes(where: str, boxes: Boxes, size: Size) -> None:
     inside = (xyxy >= 0).all() and (xyxy <= [width, height, width, height]).all()
     require(bool(inside), f"a box {where} leaves the image")
     require(bool((np.diff(scores) <= 0).all()), f"boxes {where} do not come surest first")
+    if boxes.thresholds is not None:
+        _check_thresholds(where, np.asarray(boxes.thresholds), len(scores))
+
+
+def _check_thresholds(where: str, thresholds: np.ndarray, count: int) -> None:
+    shape, dtype = thresholds.shape, thresholds.dtype
+    require(shape == (count,), f"thresholds {where} have shape {shape}, not ({count},)")
+    require(dtype == np.float32, f"thresholds {where} are {dtype}, not float32")
+    inside = ((thresholds >= 0) & (thresholds <= 1)).all()  # NaN is not
+    require(bool(inside), f"a threshold {where} is outside [0, 1]")
