@@ -155,7 +155,9 @@ def check_number(
     """
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if not (number and math.isfinite(value) and lowest <= value <= highest):
-        bounds = f"of {lowest:g} or more" if math.isinf(highest) else f"from {lowest:g} to {highest:g}"
+        bounds = (
+            f"of {lowest:g} or more" if math.isinf(highest) else f"from {lowest:g} to {highest:g}"
+        )
         raise error(f"{name}={value!r}", expected=f"a number {bounds}")
 
 

@@ -14,8 +14,9 @@ class SelectionStrategy(MaskEraser):
     r"""Hides the most discriminative part, the background too, or nothing, image by image.
 
     On the self-attention :math:`l`, the mean over the channels (Eq. 10), three sets are thresholded
-    (Eq. 11): the peak :math:`D_1 = \{l \ge 0.8 \max l\}`, the background :math:`D_2 = \{l < 0.2 \max
-    l\}` and the estimated target :math:`T = \{l \ge 0.3 \max l\}`. Algorithm 1 then asks in turn:
+    (Eq. 11): the peak :math:`D_1 = \{l \ge 0.8 \max l\}`, the background
+    :math:`D_2 = \{l < 0.2 \max l\}` and the estimated target :math:`T = \{l \ge 0.3 \max l\}`.
+    Algorithm 1 then asks in turn:
 
     1. ``scattered``: the peak has enough positions, and they lie far apart (Eq. 12). It covers
        things that are not the target: peak and background are hidden.
