@@ -153,11 +153,10 @@ def check_number(
         wsoltool.errors.ConfigError: Selection: target=1.5
           expected: a number from 0 to 1
     """
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not (number and math.isfinite(value) and lowest <= value <= highest):
-        bounds = (
-            f"of {lowest:g} or more" if math.isinf(highest) else f"from {lowest:g} to {highest:g}"
-        )
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
+    if not (math.isfinite(number) and lowest <= number <= highest):
+        open_ended = math.isinf(highest)
+        bounds = f"of {lowest:g} or more" if open_ended else f"from {lowest:g} to {highest:g}"
         raise error(f"{name}={value!r}", expected=f"a number {bounds}")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -66,13 +64,13 @@ class DropBlock(Eraser):
         return features * drop_block2d(ones, self.probability, side).to(features.dtype)
 
 
-def mask_erasers(inserts: Mapping[str, nn.Module] | None) -> dict[str, MaskEraser]:
+def mask_erasers(inserts: nn.ModuleDict | None) -> dict[str, MaskEraser]:
     """Those of the inserts, by name, that tell what they hide; None for no inserts."""
-    named = (inserts or {}).items()
+    named = () if inserts is None else inserts.items()
     return {name: insert for name, insert in named if isinstance(insert, MaskEraser)}
 
 
-def erasing_figures(inserts: Mapping[str, nn.Module] | None) -> dict[str, Tensor]:
+def erasing_figures(inserts: nn.ModuleDict | None) -> dict[str, Tensor]:
     """What mask erasers in training did with the last batch, for the log.
 
     Args:
