@@ -9,6 +9,7 @@ from wsoltool.errors import (
     ImageError,
     WsolError,
     check_choice,
+    check_number,
     near_name,
     unknown_keys,
 )
@@ -106,3 +107,34 @@ def test_unknown_keys_are_told_one_by_one():
 
 def test_known_keys_are_no_errors():
     assert list(unknown_keys({"a": 1}, iter(("b", "a")), "")) == []
+
+
+@pytest.mark.parametrize("value", [0, 1, 0.0, 0.5, 1.0])
+def test_numbers_within_bounds_pass(value):
+    check_number("x", value, highest=1)
+    check_number("x", value + 5)
+    check_number("x", value - 1, lowest=-1)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [-0.001, 1.001, 2, float("nan"), float("inf"), float("-inf"), "0.5", None, [0.5], True, 1j],
+)
+def test_other_numbers_and_other_things_are_refused(value):
+    with pytest.raises(ConfigError) as caught:
+        check_number("Eraser: share", value, highest=1)
+    assert str(caught.value).splitlines() == [
+        f"Eraser: share={value!r}",
+        "  expected: a number from 0 to 1",
+    ]
+
+
+def test_the_bounds_are_told_and_the_error_is_the_callers():
+    with pytest.raises(EvaluationError) as caught:
+        check_number("x", 0, lowest=0.5, error=EvaluationError)
+    assert caught.value.expected == "a number of 0.5 or more"
+    with pytest.raises(ConfigError) as caught:
+        check_number("x", -3, lowest=-2, highest=10)
+    assert caught.value.expected == "a number from -2 to 10"
+    with pytest.raises(ConfigError):
+        check_number("x", float("inf"))

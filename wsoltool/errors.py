@@ -153,9 +153,10 @@ def check_number(
         wsoltool.errors.ConfigError: Selection: target=1.5
           expected: a number from 0 to 1
     """
-    number = math.nan if isinstance(value, bool) or not isinstance(value, int | float) else value
+    number = value if isinstance(value, int | float) and not isinstance(value, bool) else math.nan
     if not (math.isfinite(number) and lowest <= number <= highest):
-        bounds = f"from {lowest:g} to {highest:g}" if math.isfinite(highest) else f">= {lowest:g}"
+        open_ended = math.isinf(highest)
+        bounds = f"of {lowest:g} or more" if open_ended else f"from {lowest:g} to {highest:g}"
         raise error(f"{name}={value!r}", expected=f"a number {bounds}")
 
 

@@ -76,7 +76,7 @@ def step(model, config, data):
 
 def test_there_are_configs_of_every_plugin():
     plugins = {name.partition("/")[0] for name in CONFIGS}
-    assert plugins >= {"cam", "fam", "has", "gradcam", "mldfr"}
+    assert plugins >= {"ass", "cam", "fam", "has", "gradcam", "mldfr"}
 
 
 @pytest.mark.parametrize("name", CONFIGS)

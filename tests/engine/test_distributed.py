@@ -84,6 +84,18 @@ def test_a_schedule_watches_the_loss_of_all_processes(tmp_path):
 
 
 @pytest.mark.slow
+def test_what_was_hidden_is_told_of_the_images_of_all_processes(tmp_path):
+    run("erasing", tmp_path, 1)
+    run("erasing", tmp_path, 2)
+    for file in ("erasing-0-of-1", "erasing-0-of-2", "erasing-1-of-2"):
+        # Four of six images passed, an eighth of the others hidden; the ranks saw 3 and 1 pass.
+        assert json.loads((tmp_path / f"{file}.json").read_text()) == [
+            "epoch 1, SelectionStrategy at late: passed 66.7 % of the images;"
+            " 4.2 % of the area hidden"
+        ]
+
+
+@pytest.mark.slow
 def test_training_ends_with_one_network_and_scores_as_one_process(tmp_path):
     trained, current = tmp_path / "trained", tmp_path / "cwd"
     trained.mkdir()

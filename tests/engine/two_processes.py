@@ -1,6 +1,6 @@
 """What the processes of test_distributed.py do; run by torchrun, or alone as the reference.
 
-``two_processes.py step|inserts|schedule|train|test FOLDER``
+``two_processes.py step|inserts|schedule|erasing|train|test FOLDER``
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from torch import Tensor, distributed, nn
 
 from wsoltool.config import load_config, plain
 from wsoltool.engine.distributed import join_group, wrapper_settings
+from wsoltool.engine.erasing import ErasingHook
 from wsoltool.engine.optimization import GroupingConstructor
 from wsoltool.engine.schedules import ScheduleHook
 from wsoltool.engine.scoring import Scoring, score_checkpoint
@@ -33,6 +34,7 @@ from wsoltool.models.contracts import Eraser, Recalibration
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.localizer import Localizer
 from wsoltool.structures import Sample, Samples
+from wsoltool_plugins.ass.ass import SelectionStrategy
 
 LAUNCHER = "pytorch" if "RANK" in os.environ else "none"
 SETTINGS = {
@@ -99,6 +101,7 @@ def inserts(folder: Path) -> None:
     model = tiny_localizer(frozen="stage1", norm_eval=True, compile={"backend": "aot_eager"})
     entries = [
         ("stage1", lambda channels, _: Scale(channels)),
+        ("stage1", lambda *_: SelectionStrategy(dispersion=4.0)),
         ("conv2", lambda *_: HideLabelled()),
     ]
     model.inserts = Inserts(model.backbone, entries)
@@ -152,6 +155,26 @@ def schedule(folder: Path) -> None:
         found.append((rate, watching.best, watching.num_bad_epochs))
     name = f"schedule-{get_rank()}-of-{get_world_size()}.json"
     (folder / name).write_text(json.dumps(found))
+
+
+def erasing(folder: Path) -> None:
+    """What is told of an epoch of six images, each rank with its share of them."""
+    told: list[str] = []
+    hook, eraser = ErasingHook(), SelectionStrategy()
+    runner: Any = SimpleNamespace(
+        model=SimpleNamespace(inserts=nn.ModuleDict({"late": eraser})),
+        logger=SimpleNamespace(info=told.append),
+        epoch=0,
+        max_epochs=2,
+    )
+    hook.before_train_epoch(runner)
+    passed = torch.tensor([1.0, 0, 1, 0, 1, 1])[get_rank() :: get_world_size()]
+    for index, part in enumerate((passed[:1], passed[1:])):
+        figures = {"late/passed": part.mean(), "late/hidden area": (1 - part.mean()) / 8}
+        hook.after_train_iter(runner, index, {"samples": [None] * len(part)}, figures)
+    hook.after_train_epoch(runner)
+    name = f"erasing-{get_rank()}-of-{get_world_size()}.json"
+    (folder / name).write_text(json.dumps(told))
 
 
 def train(folder: Path) -> None:

@@ -167,6 +167,40 @@ def test_inserts_that_lost_their_place_act_again(pair):
     torch.testing.assert_close(hidden, features(plain.train(), images, [0, 1])[0]["last"])
 
 
+# torch looks at gradients of what comes out of a graph, and silences that itself outside of tests.
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")
+@pytest.mark.parametrize("mu2", [0.0, 1.0])
+def test_erasers_that_look_at_the_image_and_tell_what_they_hide(small, mu2):
+    """In one graph; counting regions goes on until nothing changes, which breaks it."""
+    module = {"type": "ass.SelectionStrategy", "dispersion": 8.0, "large_peak": 0.1, "mu2": mu2}
+    inserts = [{"at": ["stage1", "stage3"], "module": module}]
+    options = {"backend": "aot_eager", "fullgraph": not mu2}
+    plain, compiled = (
+        small(inserts=inserts).train(),
+        small(inserts=inserts, compile=options).train(),
+    )
+    told = set()
+    for count in (3, 2, 3):
+        images, labels = images_of(count, SIZES[0]), Samples(torch.arange(count))
+        before = compiled.inserts["stage1"].hiding
+        expected, found = (model(images, labels, mode="loss") for model in (plain, compiled))
+        torch.testing.assert_close(found, expected)
+        assert compiled.inserts["stage1"].hiding is not before
+        for name, eraser in plain.inserts.items():
+            hiding = compiled.inserts[name].hiding
+            assert torch.equal(hiding.kept, eraser.hiding.kept)
+            assert torch.equal(hiding.cases, eraser.hiding.cases)
+            told |= set(hiding.cases.tolist())
+        for losses in (expected, found):
+            losses["loss_cls"].backward()
+        pairs = zip(plain.parameters(), compiled.parameters(), strict=True)
+        for mine, theirs in pairs:
+            torch.testing.assert_close(theirs.grad, mine.grad, rtol=1e-4, atol=1e-5)
+    assert len(told) > 1
+    copy.deepcopy(compiled)
+    assert not [name for name in compiled.state_dict() if name.startswith("inserts.")]
+
+
 @pytest.mark.slow
 def test_the_default_backend(small):
     options = {"inserts": [INSERTS[0], INSERTS[2]]}

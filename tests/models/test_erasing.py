@@ -4,10 +4,13 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError
-from wsoltool.models.erasing import DropBlock, Dropout
-from wsoltool.structures import Samples
+from wsoltool.errors import ConfigError, PluginError
+from wsoltool.models.contracts import MaskEraser
+from wsoltool.models.erasing import DropBlock, Dropout, erasing_figures, mask_erasers
+from wsoltool.registry import KINDS, Registry
+from wsoltool.structures import Hiding, Samples
 from wsoltool.testing import check_eraser
 
 SAMPLES = Samples(torch.zeros(2, dtype=torch.int64))
@@ -130,3 +133,99 @@ def test_block_size_is_checked(block_size: int) -> None:
     with pytest.raises(ConfigError, match="block_size") as error:
         DropBlock(0.1, block_size)
     assert "odd" in str(error.value)
+
+
+class HideLabelled(MaskEraser):
+    """Hides the left column of images with label 0, and half of all positions of those with 2."""
+
+    cases = ("column", "nothing", "half")
+
+    def hide(self, features: Tensor, samples: Samples) -> Hiding:
+        self.saw_autograd = torch.is_grad_enabled()
+        kept = torch.ones(len(features), *features.shape[2:])
+        kept[samples.labels == 0, :, 0] = 0
+        kept[samples.labels == 2] = 0.5
+        return Hiding(kept, None, samples.labels)
+
+
+class HideAll(MaskEraser):
+    """Knows one case alone."""
+
+    def hide(self, features: Tensor, samples: Samples) -> Hiding:
+        return Hiding(torch.zeros(len(features), *features.shape[2:], dtype=torch.bool))
+
+
+LABELS = Samples(torch.tensor([0, 1, 2, 1]))
+
+
+def test_a_mask_eraser_multiplies_every_channel_by_its_mask() -> None:
+    x = (torch.rand(4, 3, 2, 5) + 1).requires_grad_()
+    eraser = HideLabelled().train()
+    out = eraser(x, LABELS)
+    expected = x.detach().clone()
+    expected[0, :, :, 0] = 0
+    expected[2] *= 0.5
+    assert torch.equal(out, expected)
+    out.sum().backward()
+    assert torch.equal(x.grad, expected / x.detach())
+    assert not eraser.saw_autograd
+    assert torch.equal(eraser.hiding.cases, LABELS.labels)
+
+
+def test_a_mask_eraser_hides_nothing_at_test() -> None:
+    x = torch.rand(4, 3, 2, 5)
+    eraser = HideLabelled().eval()
+    assert eraser(x, LABELS) is x
+    assert eraser.hiding is None
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_a_mask_keeps_the_features_precision(dtype: torch.dtype) -> None:
+    x = torch.rand(4, 3, 2, 5).to(dtype)
+    assert HideLabelled().train()(x, LABELS).dtype == dtype
+
+
+def test_a_mask_eraser_must_say_what_it_hides() -> None:
+    class Silent(MaskEraser):
+        pass
+
+    with pytest.raises(PluginError, match="Silent of here does not implement hide"):
+        Registry(KINDS["eraser"]).validate("", [Silent], "here")
+    assert Registry(KINDS["eraser"]).validate("", [HideAll], "here") == {"HideAll": HideAll}
+
+
+def test_figures_by_hand() -> None:
+    inserts = nn.ModuleDict({"norm": nn.BatchNorm2d(3), "a": HideLabelled(), "b": HideAll()})
+    x = torch.rand(4, 3, 2, 5)
+    assert erasing_figures(inserts) == {}
+    inserts["a"](x, LABELS)
+    figures = erasing_figures(inserts)
+    # One image of four each but "nothing"; a fifth of one image and half of another.
+    assert {name: value.item() for name, value in figures.items()} == pytest.approx(
+        {"a/column": 0.25, "a/nothing": 0.5, "a/half": 0.25, "a/hidden area": (0.2 + 0.5) / 4}
+    )
+    inserts["b"](x, LABELS)
+    assert erasing_figures(inserts)["b/hidden area"] == 1
+    assert [name for name in erasing_figures(inserts) if name.startswith("b/")] == ["b/hidden area"]
+    inserts.eval()
+    assert erasing_figures(inserts) == {}
+
+
+def test_mask_erasers_are_found_by_name() -> None:
+    inserts = nn.ModuleDict({"norm": nn.BatchNorm2d(3), "a": HideLabelled(), "d": Dropout()})
+    assert mask_erasers(inserts) == {"a": inserts["a"]}
+    assert mask_erasers(None) == {}
+
+
+def test_figures_are_logged_beside_the_losses_and_add_nothing_to_them(small, batch) -> None:
+    module = {"type": "ass.SelectionStrategy", "always_hide": True}
+    model = small(inserts=[{"at": "stage2", "module": module}]).train()
+    data = model.data_preprocessor(batch(0, 1, sizes=[(16, 16)] * 2), training=True)
+    losses = model(**data, mode="loss")
+    names = ["scattered", "passed", "hidden", "hidden area"]
+    assert list(losses) == ["loss_cls", *(f"stage2/{name}" for name in names)]
+    assert losses["stage2/hidden"] == 1
+    assert 0 < losses["stage2/hidden area"] < 1
+    total, told = model.parse_losses(losses)
+    assert total == losses["loss_cls"]
+    assert set(told) == {"loss", *losses}

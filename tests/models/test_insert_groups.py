@@ -108,6 +108,8 @@ def test_groups_may_have_the_names_of_other_parts(name):
         ({"bn": {**NORM, "modul": 1}}, ".bn.modul", "did you mean 'module'?"),
         ({"sa": [NORM, {"at": "stage1"}]}, ".sa[1]", "an insert has no module"),
         ({"sa": [{**NORM, "at": 2}]}, ".sa[0].at", "at is 2"),
+        ({"sa": {**NORM, "at": []}}, ".sa.at", "at is []"),
+        ({"sa": {**NORM, "at": ["stage1", None]}}, ".sa.at", "at is ['stage1', None]"),
         ({"s a": NORM}, ".s a", "a group of inserts is named 's a'"),
         ({"a.b": NORM}, ".a.b", "a group of inserts is named 'a.b'"),
         ({1: NORM}, ".1", "a group of inserts is named 1"),
@@ -152,3 +154,34 @@ def test_inserts_that_cannot_be_built_name_group_and_place(entry, at):
     with pytest.raises((ConfigError, LookupError)) as caught:
         built({"bn": NORM, "sa": [DROP, entry]})
     assert caught.value.at == f"model.inserts.{at}"
+
+
+@pytest.mark.parametrize(
+    ("at", "points"),
+    [
+        (["stage1", "stage3"], ["stage1", "stage3"]),
+        (("stage3", "stage1"), ["stage3", "stage1"]),
+        (["stage2"], ["stage2"]),
+        (["stage[23]", "stage*"], ["stage2", "stage3", "stage1"]),  # none of them twice
+        (["relu2", "stage2"], ["relu2"]),  # one module
+        (["@BatchNorm2d", "stage1"], ["bn1", "bn2", "bn3", "stage1"]),
+    ],
+)
+def test_an_insert_may_be_at_several_points(at, points):
+    assert [*built([{**NORM, "at": at}]).inserts] == points
+    assert [*built({"group": {**NORM, "at": at}}).inserts] == points
+
+
+def test_an_insert_at_several_points_is_one_for_each():
+    listed = built([{**NORM, "at": ["stage1", "stage2"]}])
+    alone = built([{**NORM, "at": "stage1"}, {**NORM, "at": "stage2"}])
+    assert [m.num_features for m in listed.inserts.values()] == [4, 6]
+    images = torch.randn(2, 3, 32, 32)
+    outcome = [model.train().extract(images)["last"] for model in (listed, alone)]
+    assert torch.equal(*outcome)
+
+
+def test_an_unknown_point_among_several_is_told():
+    with pytest.raises(ConfigError, match="no insert point 'stage9'") as caught:
+        built({"group": {**NORM, "at": ["stage1", "stage9"]}})
+    assert caught.value.at == "model.inserts.group.at"

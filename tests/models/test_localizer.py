@@ -378,3 +378,44 @@ class TestCover:
         if warned:
             assert "do not divide by the output stride 4" in caplog.text
             assert "multiple_of=4" in caplog.text
+
+
+class TestSourceCheck:
+    """A map source says before any training that it cannot read the head."""
+
+    class NeedsWeights(MapSource):
+        def check(self, head):
+            if head.class_weights() is None:
+                raise ConfigError(f"{type(head).__name__} has no class weights", hint="cam.CAMHead")
+
+        def maps(self, backbone, head, images, features, class_ids):
+            raise NotImplementedError
+
+    def test_a_head_that_it_cannot_read_is_refused(self, mirror):
+        with pytest.raises(ConfigError, match="ChannelHead has no class weights") as caught:
+            mirror(map_source=self.NeedsWeights())
+        assert (caught.value.at, caught.value.hint) == ("model.map_source", "cam.CAMHead")
+
+    def test_a_place_that_is_known_better_is_kept(self, mirror):
+        class Elsewhere(self.NeedsWeights):
+            def check(self, head):
+                raise ConfigError("no", at="model.head.tap")
+
+        with pytest.raises(ConfigError) as caught:
+            mirror(map_source=Elsewhere())
+        assert caught.value.at == "model.head.tap"
+
+    def test_a_head_that_it_can_read_is_taken(self, mirror):
+        head = mirror().head
+        head.class_weights = lambda: torch.eye(3)
+        source = self.NeedsWeights()
+        assert mirror(map_source=source, head=head).map_source is source
+
+    def test_most_sources_read_any_head(self, mirror):
+        class Any(MapSource):
+            maps = None
+
+        mirror(map_source=Any())
+
+    def test_heads_have_no_class_weights_unless_they_say_so(self, mirror):
+        assert mirror().head.class_weights() is None

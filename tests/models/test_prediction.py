@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from wsoltool.errors import EvaluationError
 from wsoltool.models.contracts import BoxExtractor
-from wsoltool.models.fusion import SingleView
+from wsoltool.models.fusion import Flip, SingleView
 from wsoltool.models.prediction import Prediction, to_cpu
 from wsoltool.structures import Boxes, Erasure, Sample, View, ViewMaps
 
@@ -239,6 +239,47 @@ def test_the_extractor_sees_map_region_raw_maps_and_features_unmirrored(flipped)
     # The corner of the maximum, in pixels of the original image.
     left = 5.0 if flipped else 2.0
     assert boxes.xyxy.tolist() == [[left, 4.0, left + 1, 5.0]]
+
+
+def test_the_extractor_can_ask_for_the_fused_map_of_the_region_at_any_size():
+    raw = torch.tensor([[[0.0, 4.0], [8.0, 2.0]]])
+    prediction = predicted(raw, (6, 8), region=(2.0, 1.0, 6.0, 5.0))
+    prediction.boxes(3)
+    localization_map, context = prediction._extractor.seen
+    fused = context.fused((2, 2))
+    assert (fused.dtype, fused.tolist()) == (np.float32, [[0.0, 0.5], [1.0, 0.25]])
+    # At the region's own size it is that part of the map which the extractor was given.
+    assert np.array_equal(context.fused((4, 4)), localization_map[1:5, 2:6])
+    assert context.fused((3, 5)).shape == (3, 5)
+
+
+@pytest.mark.parametrize("class_id", [3, 1])
+def test_the_fused_map_is_of_the_asked_class_and_upright(class_id):
+    raw = [[[0.0, 4.0], [8.0, 2.0]], [[1.0, 0.0], [0.0, 0.0]]]
+    prediction = predicted(raw, (2, 2), flipped=True, class_ids=(3, 1))
+    prediction.boxes(class_id)
+    localization_map, context = prediction._extractor.seen
+    assert np.array_equal(context.fused((2, 2)), localization_map)
+    assert np.array_equal(context.fused((2, 2)), prediction.map(class_id))
+
+
+def test_the_fused_map_is_made_of_all_views():
+    def view(values, **settings):
+        return ViewMaps(View(**settings), {"cam": torch.tensor([values])})
+
+    prediction = Prediction(
+        Sample("image", 0, (2, 2), (0.0, 0.0, 2.0, 2.0)),
+        np.ones(1, np.float32),
+        (0,),
+        [view([[0.0, 4.0], [8.0, 2.0]]), view([[2.0, 0.0], [0.0, 2.0]], flip=True)],
+        Flip(),
+        Recorder(),
+        {},
+    )
+    prediction.boxes(0)
+    # Sums 2 4 / 8 4, then min-max.
+    fused = prediction._extractor.seen[1].fused((2, 2))
+    np.testing.assert_allclose(fused, [[0, 1 / 3], [1, 1 / 3]], atol=1e-6)
 
 
 def test_top_classes_break_ties_by_index():

@@ -3,10 +3,18 @@ import pytest
 import torch
 from torch import nn
 
-from wsoltool.models.contracts import BatchAugmentation, Eraser, Recalibration
+from wsoltool.models.contracts import (
+    BatchAugmentation,
+    Eraser,
+    MaskEraser,
+    Pooling,
+    Recalibration,
+)
+from wsoltool.structures import Hiding
 from wsoltool.testing import (
     check_batch_augmentation,
     check_eraser,
+    check_pooling,
     check_recalibration,
     random_samples,
 )
@@ -100,6 +108,112 @@ def test_breaches_of_an_eraser_are_named(eraser, breach):
 
 def test_an_eraser_may_keep_the_contract():
     check_eraser(Drop(), 4, labels=("index", "soft", "multi_hot"))
+
+
+class Mask(MaskEraser):
+    """Hides positions at random and tells of two cases, spoiled by ``change``."""
+
+    cases = ("few", "many")
+
+    def __init__(self, change=lambda hiding: hiding):
+        super().__init__()
+        self.change = change
+
+    def hide(self, features, samples):
+        kept = torch.rand(len(features), *features.shape[2:]) < 0.5
+        cases = (kept.float().mean(dim=(1, 2)) < 0.5).long()
+        return self.change(Hiding(kept, features.mean(dim=1), cases))
+
+
+class Unsaid(Mask):
+    """Hides other positions than it tells of."""
+
+    def erase(self, features, samples):
+        return super().erase(features, samples) * 0.9
+
+
+class Untold(Mask):
+    def erase(self, features, samples):
+        out = super().erase(features, samples)
+        self.hiding = None
+        return out
+
+
+class OneCase(Mask):
+    cases = ()
+
+
+@pytest.mark.parametrize(
+    ("eraser", "breach"),
+    [
+        (Unsaid(), "not the features times hiding.kept"),
+        (Untold(), "does not tell what was hidden"),
+        (Mask(lambda h: Hiding(h.kept * 2.0, h.attention, h.cases)), r"leaves \[0, 1\]"),
+        (Mask(lambda h: Hiding(h.kept * -1.0, h.attention, h.cases)), r"leaves \[0, 1\]"),
+        (Mask(lambda h: Hiding(h.kept.long(), h.attention, h.cases)), "int64, neither bool nor"),
+        (Mask(lambda h: Hiding(h.kept[:, :1], h.attention, h.cases)), "hiding.kept: shape"),
+        (Mask(lambda h: Hiding(h.kept, h.attention[:1], h.cases)), "hiding.attention: shape"),
+        (Mask(lambda h: Hiding(h.kept, -h.attention, h.cases)), "attention is negative"),
+        (Mask(lambda h: Hiding(h.kept, h.attention / 0, h.cases)), "attention: NaN or infinity"),
+        (Mask(lambda h: Hiding(h.kept, h.attention, h.cases[:1])), "hiding.cases: shape"),
+        (Mask(lambda h: Hiding(h.kept, h.attention, h.cases + 1)), "cases than few, many"),
+        (Mask(lambda h: Hiding(h.kept, h.attention, h.cases - 1)), "cases than few, many"),
+        (
+            Mask(lambda h: Hiding(h.kept, h.attention, h.cases.float())),
+            "hiding.cases is",
+        ),
+        (Mask(lambda h: Hiding(h.kept, h.attention)), "one is missing"),
+        (OneCase(), "one is missing"),
+    ],
+)
+def test_breaches_of_a_mask_eraser_are_named(eraser, breach):
+    with pytest.raises(AssertionError, match=breach):
+        check_eraser(eraser, 4)
+
+
+@pytest.mark.parametrize(
+    "eraser",
+    [
+        Mask(),
+        Mask(lambda h: Hiding(h.kept * 0.5, None, h.cases)),
+        OneCase(lambda h: Hiding(h.kept)),
+    ],
+)
+def test_a_mask_eraser_may_keep_the_contract(eraser):
+    check_eraser(eraser, 4, labels=("index", "soft", "multi_hot"))
+    assert not eraser.training
+
+
+class Mean(Pooling):
+    def __init__(self, change=lambda out, features: out):
+        super().__init__()
+        self.change = change
+
+    def forward(self, features):
+        return self.change(features.mean(dim=(2, 3)), features)
+
+
+@pytest.mark.parametrize(
+    ("pooling", "breach"),
+    [
+        (nn.Flatten(), "Flatten is no Pooling"),
+        (Mean(lambda out, _: out[..., None]), "in training: shape"),
+        (Mean(lambda out, _: out.half()), "float16 instead of torch.float32"),
+        (Mean(lambda out, _: out / 0), "NaN or infinity"),
+        (Mean(lambda out, _: out.detach()), "no gradient"),
+        (Mean(lambda out, _: out - out.mean(dim=0)), "depends on the batch"),
+        (Mean(lambda out, features: features.data.mul_(2).mean(dim=(2, 3)) + out), "in place"),
+    ],
+)
+def test_breaches_of_a_pooling_are_named(pooling, breach):
+    with pytest.raises(AssertionError, match=breach):
+        check_pooling(pooling, 4)
+
+
+def test_a_pooling_may_keep_the_contract():
+    pooling = Mean()
+    check_pooling(pooling, 4)
+    assert not pooling.training
 
 
 class Darken(BatchAugmentation):

@@ -173,6 +173,13 @@ class ProgressHook(Hook):
             self._bar = None
 
 
+def tell(runner: Runner, line: str) -> None:
+    """Write a line into the log, and for people; for hooks that do not show progress themselves."""
+    for hook in runner.hooks:
+        if isinstance(hook, ProgressHook):
+            hook.tell(runner, line)
+
+
 def _headlines(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
     wanted = ("Top-1 Cls", "GT-known Loc", "MaxBoxAccV2")
     # Without the localization table: the first of what the config asks for.

@@ -20,6 +20,7 @@ from mmengine.runner import Runner, set_random_seed
 from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.engine.distributed import wrapper_settings
+from wsoltool.engine.erasing import ErasingHook
 from wsoltool.engine.hooks import (
     EpochSeedHook,
     PlainCheckpointHook,
@@ -178,6 +179,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
                 EpochSeedHook(),
                 SyncStatisticsHook(),
                 ProgressHook(log_interval),
+                ErasingHook(),
                 *hooks,
             ],
             randomness=randomness,

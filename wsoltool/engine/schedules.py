@@ -13,7 +13,7 @@ from mmengine.optim import _ParamScheduler
 from mmengine.optim.scheduler import ReduceOnPlateauParamScheduler
 from mmengine.runner import Runner
 
-from wsoltool.engine.hooks import ProgressHook
+from wsoltool.engine.hooks import tell
 from wsoltool.errors import ConfigError, did_you_mean
 from wsoltool.preflight_schedules import TRAINING
 
@@ -124,7 +124,7 @@ def _step(
         verb = "fallen below" if scheduler.rule == "less" else "risen above"
         times = f"{epochs} epochs" if epochs > 1 else "1 epoch"
         line = f"{scheduler.param_name} {change}: {name} has not {verb} {bound:.4g} for {times}"
-        _tell(runner, line)
+        tell(runner, line)
 
 
 def _values(scheduler: ReduceOnPlateauParamScheduler) -> list[float]:
@@ -137,9 +137,3 @@ def _bound(scheduler: ReduceOnPlateauParamScheduler) -> float:
     if scheduler.threshold_rule == "rel":
         return scheduler.best * (1 + sign * scheduler.threshold)
     return scheduler.best + sign * scheduler.threshold
-
-
-def _tell(runner: Runner, line: str) -> None:
-    for hook in runner.hooks:
-        if isinstance(hook, ProgressHook):
-            hook.tell(runner, line)

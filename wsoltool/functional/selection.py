@@ -1,8 +1,9 @@
 r"""Which images an eraser should touch: by where the strongest activations lie.
 
-The selection strategy of Z. Zhang, "Weakly Supervised Object Localization", Master's thesis,
-Concordia University, 2021, chapter 3; chapter 4 hides more by the same rule. Whole batches at once:
-B images, C channels, h x w a feature grid. Attention is not negative (after a ReLU).
+The selection strategy of Z. Zhang, "Localizing Object Position by Using only Image-level Labels",
+Master's thesis, Concordia University, 2021, chapter 3; chapter 4 hides more by the same rule. Whole
+batches at once: B images, C channels, h x w a feature grid. Attention is not negative (after a
+ReLU).
 """
 
 from __future__ import annotations

@@ -141,17 +141,22 @@ def _preprocessor(
 
 
 def _inserts(backbone: Backbone, inserts: Any, at: str) -> Inserts | None:
-    planned = [_insert(backbone, entry, here) for here, entry in insert_entries(inserts, at)]
+    entries = insert_entries(inserts, at)
+    planned = [plan for here, entry in entries for plan in _insert(backbone, entry, here)]
     return Inserts(backbone, planned) if planned else None
 
 
-def _insert(backbone: Backbone, entry: Mapping[str, Any], at: str) -> tuple[str, Build]:
-    """(point or glob, builder), both known to exist."""
+def _insert(backbone: Backbone, entry: Mapping[str, Any], at: str) -> list[tuple[str, Build]]:
+    """(point, builder) of each point that an insert is for; all are known to exist."""
+    names = [entry["at"]] if isinstance(entry["at"], str) else entry["at"]
+    points: dict[int, str] = {}  # each module once, under the first of its names
     try:
-        backbone.resolve_points(entry["at"])
+        for point in (point for name in names for point in backbone.resolve_points(name)):
+            points.setdefault(id(backbone.module_at(point)), point)
     except ConfigError as error:
         raise error.located(f"{at}.at") from error
-    return entry["at"], partial(_build_insert, entry["module"], f"{at}.module")
+    build_insert = partial(_build_insert, entry["module"], f"{at}.module")
+    return [(point, build_insert) for point in points.values()]
 
 
 def _build_insert(config: Any, at: str, channels: int, stride: int) -> nn.Module:

@@ -163,7 +163,7 @@ class CAMHead(nn.Module):
         return None
 
     def class_weights(self) -> Tensor | None:
-        """``(K, C)``: how each class weighs the channels of the tapped feature; None by default.
+        """``(K, C)``: how classes weigh the channels of the one tapped feature; None by default.
 
         For map sources that read the classifier. A head whose scores are not linear in the pooled
         channels, or that has several taps, has none.
@@ -184,7 +184,7 @@ class MapSource(ABC):
 
     features: Sequence[str] = ()
 
-    def check(self, head: CAMHead) -> None:  # noqa: B027 (most sources read any head)
+    def check(self, head: CAMHead) -> None:  # noqa: B027  (most can read any head)
         """Raise ConfigError where it cannot read maps from ``head``; called before any training."""
 
     @abstractmethod

@@ -11,6 +11,9 @@ from wsoltool.errors import ConfigError
 from wsoltool.models.contracts import Eraser, MaskEraser
 from wsoltool.structures import Samples
 
+#: The figure that every mask eraser has, beside its cases.
+HIDDEN_AREA = "hidden area"
+
 
 class Dropout(Eraser):
     """Hides single values, drawn one by one (Srivastava et al., JMLR 2014).
@@ -61,6 +64,12 @@ class DropBlock(Eraser):
         return features * drop_block2d(ones, self.probability, side).to(features.dtype)
 
 
+def mask_erasers(inserts: nn.ModuleDict | None) -> dict[str, MaskEraser]:
+    """Those of the inserts, by name, that tell what they hide; None for no inserts."""
+    named = () if inserts is None else inserts.items()
+    return {name: insert for name, insert in named if isinstance(insert, MaskEraser)}
+
+
 def erasing_figures(inserts: nn.ModuleDict | None) -> dict[str, Tensor]:
     """What mask erasers in training did with the last batch, for the log.
 
@@ -76,12 +85,12 @@ def erasing_figures(inserts: nn.ModuleDict | None) -> dict[str, Tensor]:
         {}
     """
     figures: dict[str, Tensor] = {}
-    for name, insert in () if inserts is None else inserts.items():
-        if not (isinstance(insert, MaskEraser) and insert.training) or insert.hiding is None:
+    for name, eraser in mask_erasers(inserts).items():
+        hiding = eraser.hiding
+        if not eraser.training or hiding is None:
             continue
-        hiding = insert.hiding
         if hiding.cases is not None:
-            shares = {case: hiding.cases == index for index, case in enumerate(insert.cases)}
+            shares = {case: hiding.cases == index for index, case in enumerate(eraser.cases)}
             figures |= {f"{name}/{case}": own.float().mean() for case, own in shares.items()}
-        figures[f"{name}/hidden area"] = 1 - hiding.kept.float().mean()
+        figures[f"{name}/{HIDDEN_AREA}"] = 1 - hiding.kept.float().mean()
     return figures

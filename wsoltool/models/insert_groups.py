@@ -17,7 +17,8 @@ def insert_entries(inserts: Any, at: str) -> list[tuple[str, Mapping[str, Any]]]
 
     Args:
         inserts: A list of inserts; or a dict of groups, each an insert, a list of inserts, or
-            None, which leaves the group out; or None.
+            None, which leaves the group out; or None. The ``at`` of an insert is a point, a glob,
+            or a list of them.
         at: Config path of ``inserts``.
 
     Returns:
@@ -91,5 +92,8 @@ def _entry_problems(entry: Any, at: str) -> Iterator[ConfigError]:
     for key in _KEYS:
         if key not in entry:
             yield ConfigError(f"an insert has no {key}", at=at, expected=_INSERT)
-    if not isinstance(entry.get("at", ""), str):
-        yield ConfigError(f"at is {entry['at']!r}", at=f"{at}.at", expected="an insert point")
+    points = entry.get("at", "")
+    several = isinstance(points, (list, tuple)) and points
+    if not all(isinstance(point, str) for point in (points if several else [points])):
+        expected = "an insert point, or a list of them"
+        yield ConfigError(f"at is {points!r}", at=f"{at}.at", expected=expected)

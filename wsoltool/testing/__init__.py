@@ -17,7 +17,12 @@ in evaluation mode.
 from wsoltool.testing.answers import check_box_extractor, check_fusion
 from wsoltool.testing.backbones import check_backbone
 from wsoltool.testing.heads import check_head, check_loss, check_map_source
-from wsoltool.testing.modules import check_batch_augmentation, check_eraser, check_recalibration
+from wsoltool.testing.modules import (
+    check_batch_augmentation,
+    check_eraser,
+    check_pooling,
+    check_recalibration,
+)
 from wsoltool.testing.readers import check_reader
 from wsoltool.testing.samples import random_samples
 
@@ -30,6 +35,7 @@ __all__ = [
     "check_head",
     "check_loss",
     "check_map_source",
+    "check_pooling",
     "check_reader",
     "check_recalibration",
     "random_samples",

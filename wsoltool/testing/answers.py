@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
+from torch.nn import functional as F
 
-from wsoltool.functional.maps import resize_maps
+from wsoltool.functional.maps import minmax_normalize, resize_maps
 from wsoltool.models.contracts import BoxExtractor, Fusion
 from wsoltool.structures import BoxContext, Boxes, Size, View, ViewMaps
 from wsoltool.testing.requirements import (
@@ -97,12 +98,12 @@ def _example_maps(size: Size) -> dict[str, np.ndarray]:
 
 def _box_context(drawn: np.ndarray, channels: Mapping[str, int]) -> BoxContext:
     height, width = drawn.shape
-    raw = torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(drawn)[None], (7, 9))
+    raw = F.adaptive_avg_pool2d(torch.from_numpy(drawn)[None], (7, 9))
     return BoxContext(
         class_id=0,
         region=(0.0, 0.0, float(width), float(height)),
         maps=[ViewMaps(View(), {"cam": raw})],
-        fused=lambda asked: resize_maps(raw, asked)[0].numpy(),
+        fused=lambda size: minmax_normalize(resize_maps(raw[0], size)).numpy(),
         features={name: torch.rand(count, 7, 9) for name, count in channels.items()},
     )
 

@@ -1,4 +1,4 @@
-"""Checks of what changes images or features: recalibrations, erasers, batch augmentations."""
+"""Checks of what changes images or features: recalibrations, erasers, poolings, augmentations."""
 
 from __future__ import annotations
 
@@ -8,14 +8,21 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from wsoltool.models.contracts import BatchAugmentation, Eraser, Recalibration
-from wsoltool.structures import Samples
+from wsoltool.models.contracts import (
+    BatchAugmentation,
+    Eraser,
+    MaskEraser,
+    Pooling,
+    Recalibration,
+)
+from wsoltool.structures import Hiding, Samples
 from wsoltool.testing.requirements import (
     Unchanged,
     require,
     require_close,
     require_finite,
     require_same_kind,
+    require_shape,
     seeded,
 )
 from wsoltool.testing.samples import random_samples
@@ -47,6 +54,9 @@ def check_eraser(
 ) -> None:
     """Check an eraser: identity at test; in training the shape, its gradient, torch's generator.
 
+    Of a :class:`~wsoltool.models.contracts.MaskEraser` also what it tells: the mask is what its
+    output was multiplied by, and its cases are those that it names.
+
     Args:
         eraser: The component, built for ``channels``.
         channels: C of the features to make up.
@@ -64,6 +74,34 @@ def check_eraser(
         with Unchanged({"labels": samples.labels}):
             _check_passes_gradient(partial(eraser, samples=samples), features)
             _check_repeats(partial(eraser, features, samples))
+            if isinstance(eraser, MaskEraser):
+                _check_hiding(eraser, features, eraser(features, samples))
+    eraser.eval()
+
+
+@seeded
+def check_pooling(pooling: Pooling, channels: int) -> None:
+    """Check a pooling: shapes in both modes, gradients, images kept apart at test.
+
+    Args:
+        pooling: The component.
+        channels: C of the features to make up.
+    """
+    require(isinstance(pooling, Pooling), f"{type(pooling).__name__} is no Pooling")
+    for grid in ((8, 8), (7, 5), (1, 1)):
+        features = torch.randn(4, channels, *grid)
+        leaf = features.clone().requires_grad_()
+        with Unchanged({"features": leaf}):
+            out = pooling.train()(leaf)
+        _check_pooled("the output in training", out, features)
+        require(out.requires_grad, "the output in training has no gradient by the features")
+        (gradient,) = torch.autograd.grad(out.sum(), leaf)
+        require_finite("the gradient by the features", gradient)
+        pooling.eval()
+        with Unchanged({"features": features}, pooling), torch.no_grad():
+            out = pooling(features)
+            _check_pooled("the output at test", out, features)
+            require_close("an image's output depends on the batch", pooling(features[:1]), out[:1])
 
 
 @seeded
@@ -99,6 +137,34 @@ def _check_passes_gradient(function: Callable[[Tensor], Tensor], features: Tenso
     require(out.requires_grad, "the output in training has no gradient by the features")
     (gradient,) = torch.autograd.grad(out.sum(), leaf)
     require_finite("the gradient by the features", gradient)
+
+
+def _check_pooled(what: str, out: Tensor, features: Tensor) -> None:
+    require_shape(what, out, features.shape[:2])
+    require(out.dtype == features.dtype, f"{what}: {out.dtype} instead of {features.dtype}")
+    require_finite(what, out)
+
+
+def _check_hiding(eraser: MaskEraser, features: Tensor, out: Tensor) -> None:
+    hiding, (batch, _, *grid) = eraser.hiding, features.shape
+    if not isinstance(hiding, Hiding):
+        raise AssertionError("hiding does not tell what was hidden")
+    kept = hiding.kept
+    require_shape("hiding.kept", kept, (batch, *grid))
+    known = kept.dtype == torch.bool or kept.is_floating_point()
+    require(known, f"hiding.kept is {kept.dtype}, neither bool nor float")
+    require(bool(((kept >= 0) & (kept <= 1)).all()), "hiding.kept leaves [0, 1]")
+    require_close("the output is not the features times hiding.kept", out, features * kept[:, None])
+    if hiding.attention is not None:
+        require_shape("hiding.attention", hiding.attention, (batch, *grid))
+        require_finite("hiding.attention", hiding.attention)
+        require(bool((hiding.attention >= 0).all()), "hiding.attention is negative somewhere")
+    require((hiding.cases is None) == (not eraser.cases), "hiding.cases and cases: one is missing")
+    if hiding.cases is not None:
+        require_shape("hiding.cases", hiding.cases, (batch,))
+        require(hiding.cases.dtype == torch.int64, f"hiding.cases is {hiding.cases.dtype}")
+        inside = (hiding.cases >= 0) & (hiding.cases < len(eraser.cases))
+        require(bool(inside.all()), f"hiding.cases has other cases than {', '.join(eraser.cases)}")
 
 
 def _augmented(augmentation: BatchAugmentation, images: Tensor, samples: Samples) -> Tensor:

@@ -70,6 +70,18 @@ def test_the_map_averages_to_the_logit(head):
 
 
 @pytest.mark.parametrize("head", [CAMHead, ConvHead])
+def test_the_map_is_the_class_weights_sum_of_the_features(head):
+    built = head(CHANNELS, 5)
+    weights = built.class_weights()
+    assert weights.shape == (5, 6)
+    features, class_ids = {"last": torch.randn(2, 6, 3, 4)}, torch.tensor([[0, 4], [2, 2]])
+    expected = torch.einsum("bnk,bkhw->bnhw", weights[class_ids], features["last"])
+    torch.testing.assert_close(built.maps(features, class_ids)["cam"], expected)
+    built.loss(features, Samples(torch.tensor([4, 0])))["loss_cls"].backward()
+    weights.sum().backward()  # they are the parameters, not a copy
+
+
+@pytest.mark.parametrize("head", [CAMHead, ConvHead])
 def test_loss_is_the_criterion_of_the_logits(head):
     features = {"last": torch.randn(2, 6, 3, 4)}
     single = head(CHANNELS, 5)

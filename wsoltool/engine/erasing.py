@@ -1,0 +1,90 @@
+"""Tells after every epoch what mask erasers did with its images."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from mmengine.dist import all_reduce
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from wsoltool.engine.hooks import tell
+from wsoltool.models.contracts import MaskEraser
+from wsoltool.models.erasing import HIDDEN_AREA, mask_erasers
+
+
+class ErasingHook(Hook):
+    """Writes a line for each mask eraser into the log: shares of its cases, and the hidden area.
+
+    They are means over all images that the epoch has trained on, those of all processes. After
+    the last epoch people are told too, and what to do about erasers that hide nothing.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = {}
+        self._images = 0
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        self._sums, self._images = {}, 0
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        images = len(data_batch["samples"])
+        self._images += images
+        outputs = outputs or {}
+        for name in _figures(_erasers(runner)):
+            if name in outputs:
+                share = outputs[name].detach().item()
+                self._sums[name] = self._sums.get(name, 0.0) + images * share
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        if not self._sums:
+            return
+        means, last = self._means(), runner.epoch + 1 == runner.max_epochs
+        for name, eraser in _erasers(runner).items():
+            figures = {key: means[key] for key in _figures({name: eraser}) if key in means}
+            if not figures:
+                continue
+            line = f"epoch {runner.epoch + 1}, {_line(name, eraser, figures)}"
+            tell(runner, line) if last else runner.logger.info(line)
+            if last and not figures[f"{name}/{HIDDEN_AREA}"]:
+                tell(runner, _idle(name, eraser))
+
+    def _means(self) -> dict[str, float]:
+        """The shares over all images of all processes, the same in each."""
+        sums = torch.tensor([*self._sums.values(), self._images], dtype=torch.float64)
+        all_reduce(sums)
+        *totals, images = sums.tolist()
+        return {name: total / images for name, total in zip(self._sums, totals, strict=True)}
+
+
+def _erasers(runner: Runner) -> dict[str, MaskEraser]:
+    model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+    return mask_erasers(getattr(model, "inserts", None))
+
+
+def _figures(erasers: dict[str, MaskEraser]) -> list[str]:
+    """Names in the log, as :func:`~wsoltool.models.erasing.erasing_figures` gives them."""
+    return [f"{name}/{key}" for name, e in erasers.items() for key in (*e.cases, HIDDEN_AREA)]
+
+
+def _line(name: str, eraser: MaskEraser, figures: dict[str, float]) -> str:
+    cases = [case for case in eraser.cases if f"{name}/{case}" in figures]
+    shares = ", ".join(f"{case} {figures[f'{name}/{case}']:.1%}" for case in cases)
+    area = f"{figures[f'{name}/{HIDDEN_AREA}']:.1%} of the area hidden"
+    told = f"{shares} of the images; {area}" if cases else area
+    return f"{type(eraser).__name__} at {name}: {told}".replace("%", " %")
+
+
+def _idle(name: str, eraser: MaskEraser) -> str:
+    return (
+        f"{type(eraser).__name__} at {name} hides nothing: the last epoch trained as without it."
+        " Its thresholds may not suit maps of this size; change them, or its place"
+    )
