@@ -13,14 +13,9 @@ from wsoltool.engine.pictures import gallery_items
 from wsoltool.errors import WorkDirError
 from wsoltool.functional.boxes import box_iou
 from wsoltool.models.builder import build_localizer
-<<<<<<< HEAD
-from wsoltool.models.contracts import MaskEraser
+from wsoltool.models.contracts import BoxExtractor, MaskEraser
 from wsoltool.models.insertion import Inserts
-from wsoltool.structures import Erasure, Hiding
-=======
-from wsoltool.models.contracts import BoxExtractor
-from wsoltool.structures import Boxes
->>>>>>> thr
+from wsoltool.structures import Boxes, Erasure, Hiding
 from wsoltool.transforms.crop import CenterCrop
 from wsoltool.transforms.flip import RandomFlip
 from wsoltool.visualization.erasures import draw_erasure

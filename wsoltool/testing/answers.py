@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from wsoltool.functional.maps import minmax_normalize, resize_maps
+from wsoltool.functional.maps import resize_maps
 from wsoltool.models.contracts import BoxExtractor, Fusion
 from wsoltool.structures import BoxContext, Boxes, Size, View, ViewMaps
 from wsoltool.testing.requirements import (
@@ -103,7 +103,7 @@ def _box_context(drawn: np.ndarray, channels: Mapping[str, int]) -> BoxContext:
         class_id=0,
         region=(0.0, 0.0, float(width), float(height)),
         maps=[ViewMaps(View(), {"cam": raw})],
-        fused=lambda size: minmax_normalize(resize_maps(raw[0], size)).numpy(),
+        fused=lambda size: resize_maps(raw[0], size).numpy(),
         features={name: torch.rand(count, 7, 9) for name, count in channels.items()},
     )
 
