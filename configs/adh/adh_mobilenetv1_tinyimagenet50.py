@@ -3,7 +3,7 @@
 _base_ = ["../cam/cam_mobilenetv1_tinyimagenet50.py"]
 
 # Maps of 16 x 16, 8 x 8 and 8 x 8 positions, where the thesis has 28 x 28 and 14 x 14 twice: its
-# dispersion of 40 shrinks as the square of the side. An area of less than 3 x 3 has no surroundings.
+# dispersion of 40 shrinks as the square of the side. A smaller area would have no surroundings.
 _hiding = dict(type="adh.DualHiding", block_size=3, selection=dict(dispersion=13.0))
 model = dict(
     inserts=dict(

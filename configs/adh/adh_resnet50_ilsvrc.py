@@ -2,7 +2,7 @@
 
 _base_ = ["../cam/cam_resnet50_ilsvrc.py"]
 
-_hiding = dict(type="adh.DualHiding", peak=0.9)
+_hiding = dict(type="adh.DualHiding", peak=0.9, selection=dict(dispersion=40.0))
 model = dict(
     inserts=dict(
         early=dict(at="stage2", module=dict(**_hiding, block_size=5)),  # 28 x 28 positions

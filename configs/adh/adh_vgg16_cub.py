@@ -2,7 +2,7 @@
 
 _base_ = ["../cam/cam_vgg16_cub.py"]
 
-_hiding = dict(type="adh.DualHiding", peak=0.8)
+_hiding = dict(type="adh.DualHiding", peak=0.8, selection=dict(dispersion=40.0))
 model = dict(
     inserts=dict(
         early=dict(at="pool3", module=dict(**_hiding, block_size=5)),  # 28 x 28 positions

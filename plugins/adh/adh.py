@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any, TypeGuard
 
 from torch import Tensor
 
@@ -43,7 +44,7 @@ class DualHiding(MaskEraser):
         peak: The peak is where the attention reaches this share of its maximum; the thesis has 0.8
             with VGG16 and 0.9 with ResNet50.
         block_size: Side of the areas in positions, odd: a square has a centre. They are cut at the
-            border of the map. DropBlock's side on 14 x 14 positions is 3, on 28 x 28 it is 5.
+            border of the map. The configs have 3 on 14 x 14 positions and 5 on 28 x 28.
         spatial: Areas of the self-attention, see
             :func:`~wsoltool_plugins.adh.regions.spatial_regions`; 0 for none.
         channel: Areas of channels, one for each of as many; 0 for none.
@@ -68,21 +69,17 @@ class DualHiding(MaskEraser):
         channel: int = 1,
         channel_score: str = "weighted",
         temperature: float = 1.0,
-        selection: Mapping[str, float | None] | None = None,
+        selection: Mapping[str, Any] | None = None,
         always_hide: bool = False,
     ) -> None:
         super().__init__()
         check_number("DualHiding: peak", peak, highest=1)
         check_number("DualHiding: temperature", temperature, lowest=_LOWEST_TEMPERATURE)
-        for name, count in (("spatial", spatial), ("channel", channel)):
-            if not _is_whole(count) or count < 0:
-                what = f"DualHiding: {name}={count!r}"
-                raise ConfigError(what, expected="a number of areas; 0 for none")
-        if not _is_whole(block_size) or block_size < 1 or block_size % 2 == 0:
-            what = f"DualHiding: block_size={block_size!r}"
-            raise ConfigError(what, expected="an odd number of positions: a square has a centre")
+        _check_areas(block_size, spatial=spatial, channel=channel)
         what = f"DualHiding: unknown channel_score={channel_score!r}"
         check_choice(what, channel_score, CHANNEL_SCORES)
+        if not isinstance(always_hide, bool):
+            raise ConfigError(f"DualHiding: always_hide={always_hide!r}", expected="True or False")
         self.peak = peak
         self.block_size = block_size
         self.spatial = spatial
@@ -114,11 +111,21 @@ class DualHiding(MaskEraser):
         return spatial | channel
 
 
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+def _check_areas(block_size: object, **counts: object) -> None:
+    if not _is_whole(block_size, lowest=1) or block_size % 2 == 0:
+        what = f"DualHiding: block_size={block_size!r}"
+        raise ConfigError(what, expected="an odd number of positions: a square has a centre")
+    for name, count in counts.items():
+        if not _is_whole(count, lowest=0):
+            what = f"DualHiding: {name}={count!r}"
+            raise ConfigError(what, expected="a whole number of areas; 0 for none")
 
 
-def _selection(changes: Mapping[str, float | None] | None, peak: float) -> Selection:
+def _is_whole(value: object, lowest: int) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
+
+
+def _selection(changes: Mapping[str, Any] | None, peak: float) -> Selection:
     known = [field.name for field in fields(Selection)]
     if changes is not None and not isinstance(changes, Mapping):
         expected = f"a dict of {', '.join(known)}"
