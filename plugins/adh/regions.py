@@ -169,17 +169,13 @@ def spatial_regions(
     """
     height, width = attention.shape[-2:]
     regions = torch.zeros_like(attention, dtype=torch.bool)
+    # Lowest, not minus infinity: a map that is covered as a whole still has a softmax.
+    lowest = torch.finfo(attention.dtype).min
     for _ in range(count):
-        shares = spatial_softmax(_left(attention, regions), temperature)
+        shares = spatial_softmax(attention.masked_fill(regions, lowest), temperature)
         centres = nearest_position(soft_argmax(shares))
         regions = regions | area_masks(centres, height, width, block_size)
     return regions
-
-
-def _left(attention: Tensor, regions: Tensor) -> Tensor:
-    """Nothing where the regions are; a map that they cover as a whole stays, its softmax exists."""
-    covered = regions.all(dim=2).all(dim=1)[:, None, None]
-    return attention.masked_fill(regions & ~covered, float("-inf"))
 
 
 def channel_regions(

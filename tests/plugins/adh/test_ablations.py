@@ -94,7 +94,7 @@ def erasers(name: str, config: Config) -> dict[str, DualHiding]:
     return {point: found[point] for point in backbone.insert_points if point in found}
 
 
-def test_the_tables_are_the_theses() -> None:
+def test_the_tables_are_those_of_the_thesis() -> None:
     assert set(SWITCHES) == set(ROWS)
 
 
@@ -119,7 +119,7 @@ def test_a_rows_figures_are_those_of_the_data_file(key: tuple[str, str]) -> None
     assert SWITCHES[key].thesis == " / ".join(own)
 
 
-def test_every_row_of_the_theses_tables_has_switches() -> None:
+def test_every_published_row_has_switches() -> None:
     methods = {(key[0], key[1]) for key in published() if key[0] in ("7", "8")}
     assert methods == {(table, METHODS.get(row, f"ADH ({row})")) for table, row in ROWS}
 
@@ -157,7 +157,7 @@ def test_the_impossible_row_is_flagged_wherever_it_stands() -> None:
 
 
 @pytest.mark.parametrize("name", THESIS)
-def test_the_theses_configs_are_the_theses(name: str) -> None:
+def test_the_configs_have_the_published_settings(name: str) -> None:
     """Section 4.3.1; areas of 5 on 28 x 28 positions and of 3 on 14 x 14."""
     config = load_config(name)
     vgg = "vgg16" in name
@@ -176,7 +176,7 @@ def test_the_theses_configs_are_the_theses(name: str) -> None:
     assert config.model.head.num_classes == (200 if name.endswith("_cub.py") else 1000)
 
 
-def test_the_configs_are_the_theses_and_two_small_ones() -> None:
+def test_four_configs_of_the_thesis_and_two_small_ones() -> None:
     small = {"adh/adh_small_creatures.py", "adh/adh_mobilenetv1_tinyimagenet50.py"}
     assert set(CONFIGS) == {*THESIS, *small}
 
