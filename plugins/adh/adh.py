@@ -38,7 +38,8 @@ class DualHiding(MaskEraser):
     by less than 1 or so has a softmax that is nearly uniform, and its expected pixel lies near the
     middle of the map, whatever the image; with two peaks it lies between them. The self-attention
     is such a map in many networks, single channels are less so. A low ``temperature`` finds the
-    strongest position. The plugin's README has figures.
+    strongest position, which may be an artefact of the map's border. The plugin's README has
+    figures.
 
     Args:
         peak: The peak is where the attention reaches this share of its maximum; the thesis has 0.8
