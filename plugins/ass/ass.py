@@ -42,7 +42,8 @@ class SelectionStrategy(MaskEraser):
         small_target: A target below this share of the map is small.
         large_peak: A peak above this share of the target covers much of it.
         mu1: Weight of the variances in Eq. 12.
-        mu2: Weight of the number of 8-connected regions in Eq. 12.
+        mu2: Weight of the number of 8-connected regions in Eq. 12. To count them breaks the graph
+            of a compiled backbone.
         always_hide: Hide every image's peak without asking (Table 2, CAM + :math:`M_{drop1}`).
 
     Raises:

@@ -72,7 +72,7 @@ def test_an_eraser_that_hides_nothing_is_told_with_what_to_do():
         "epoch 1, Eraser at early: passed 100.0 %, hidden 0.0 % of the images;"
         " 0.0 % of the area hidden",
         "Eraser at early hides nothing: the last epoch trained as without it. Its thresholds may"
-        " not suit maps of this size; change them, or its place",
+        " not suit maps of this size: change them or its place in model.inserts",
         "epoch 1, Eraser at late: passed 50.0 %, hidden 50.0 % of the images;"
         " 10.0 % of the area hidden",
     ]

@@ -53,8 +53,11 @@ class ErasingHook(Hook):
             if not figures:
                 continue
             line = f"epoch {runner.epoch + 1}, {_line(name, eraser, figures)}"
-            tell(runner, line) if last else runner.logger.info(line)
-            if last and not figures[f"{name}/{HIDDEN_AREA}"]:
+            if not last:
+                runner.logger.info(line)
+                continue
+            tell(runner, line)
+            if not figures[f"{name}/{HIDDEN_AREA}"]:
                 tell(runner, _idle(name, eraser))
 
     def _means(self) -> dict[str, float]:
@@ -86,5 +89,5 @@ def _line(name: str, eraser: MaskEraser, figures: dict[str, float]) -> str:
 def _idle(name: str, eraser: MaskEraser) -> str:
     return (
         f"{type(eraser).__name__} at {name} hides nothing: the last epoch trained as without it."
-        " Its thresholds may not suit maps of this size; change them, or its place"
+        " Its thresholds may not suit maps of this size: change them or its place in model.inserts"
     )
