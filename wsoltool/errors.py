@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from functools import partial
+from typing import TypeGuard
 
 
 def near_name(name: str, candidates: Iterable[str]) -> str | None:
@@ -158,6 +159,18 @@ def check_number(
         open_ended = math.isinf(highest)
         bounds = f"of {lowest:g} or more" if open_ended else f"from {lowest:g} to {highest:g}"
         raise error(f"{name}={value!r}", expected=f"a number {bounds}")
+
+
+def is_whole(value: object, lowest: int | None = None) -> TypeGuard[int]:
+    """Whether ``value`` is an integer of ``lowest`` or more; True and False are none.
+
+    Example:
+        >>> is_whole(3), is_whole(True), is_whole(0, lowest=1)
+        (True, False, False)
+    """
+    if not isinstance(value, int) or isinstance(value, bool):
+        return False
+    return lowest is None or value >= lowest
 
 
 def unknown_keys(

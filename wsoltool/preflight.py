@@ -14,6 +14,7 @@ from wsoltool.errors import (
     PluginError,
     UnknownComponentError,
     WsolError,
+    is_whole,
     unknown_keys,
 )
 from wsoltool.plugin.manager import Catalogue, catalogue
@@ -143,7 +144,7 @@ def _numbers(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
     sections = {key: node for key in _KEYS if isinstance(node := tree.get(key), Mapping)}
     for section, node in ("", tree), *sections.items():
         for key in _LOWEST:
-            if key in node and not _whole(value := node[key], _LOWEST[key]):
+            if key in node and not is_whole(value := node[key], _LOWEST[key]):
                 yield ConfigError(
                     f"{key} is {value!r}",
                     at=f"{section}.{key}".lstrip("."),
@@ -155,10 +156,6 @@ def _lists(node: Mapping[str, Any], keys: Sequence[str], prefix: str) -> Iterabl
     for key in keys:
         if not isinstance(node.get(key, ()), (list, tuple)):
             yield ConfigError(f"{key} is {node[key]!r}", at=f"{prefix}{key}", expected="a list")
-
-
-def _whole(value: Any, lowest: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
 
 
 def _paths(tree: Mapping[str, Any]) -> Iterable[ConfigError]:

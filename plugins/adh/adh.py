@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import Any, TypeGuard
+from typing import Any
 
 from torch import Tensor
 
-from wsoltool.errors import ConfigError, check_choice, check_number
-from wsoltool.functional.selection import CASES, HIDDEN, Selection, self_attention, strongest
+from wsoltool.errors import ConfigError, check_choice, check_number, is_whole
+from wsoltool.functional.selection import (
+    CASES,
+    MEANINGS,
+    Selection,
+    self_attention,
+    strongest,
+)
 from wsoltool.models.contracts import MaskEraser
 from wsoltool.structures import Hiding, Samples
 from wsoltool_plugins.adh.regions import CHANNEL_SCORES, channel_regions, spatial_regions
@@ -61,6 +67,7 @@ class DualHiding(MaskEraser):
     """
 
     cases = CASES
+    meanings = MEANINGS
 
     def __init__(
         self,
@@ -74,21 +81,17 @@ class DualHiding(MaskEraser):
         always_hide: bool = False,
     ) -> None:
         super().__init__()
-        check_number("DualHiding: peak", peak, highest=1)
         check_number("DualHiding: temperature", temperature, lowest=_LOWEST_TEMPERATURE)
         _check_areas(block_size, spatial=spatial, channel=channel)
         what = f"DualHiding: unknown channel_score={channel_score!r}"
         check_choice(what, channel_score, CHANNEL_SCORES)
-        if not isinstance(always_hide, bool):
-            raise ConfigError(f"DualHiding: always_hide={always_hide!r}", expected="True or False")
         self.peak = peak
         self.block_size = block_size
         self.spatial = spatial
         self.channel = channel
         self.channel_score = channel_score
         self.temperature = temperature
-        self.selection = _selection(selection, peak)
-        self.always_hide = always_hide
+        self.selection = _selection(selection, peak, always_hide)
 
     def hide(self, features: Tensor, samples: Samples) -> Hiding:
         """The three parts and Algorithm 1 on features ``(B, C, h, w)``; labels are not looked at.
@@ -99,8 +102,6 @@ class DualHiding(MaskEraser):
         attention = self_attention(features)
         peak = strongest(attention, self.peak)
         cases = self.selection.cases(attention, peak)
-        if self.always_hide:
-            cases = cases.new_full(cases.shape, HIDDEN)
         hidden = peak | self._areas(features, attention)
         return Hiding(self.selection.kept(attention, cases, hidden), attention, cases)
 
@@ -113,31 +114,22 @@ class DualHiding(MaskEraser):
 
 
 def _check_areas(block_size: object, **counts: object) -> None:
-    if not _is_whole(block_size, lowest=1) or block_size % 2 == 0:
+    if not is_whole(block_size, lowest=1) or block_size % 2 == 0:
         what = f"DualHiding: block_size={block_size!r}"
         raise ConfigError(what, expected="an odd number of positions: a square has a centre")
     for name, count in counts.items():
-        if not _is_whole(count, lowest=0):
+        if not is_whole(count, lowest=0):
             what = f"DualHiding: {name}={count!r}"
             raise ConfigError(what, expected="a whole number of areas; 0 for none")
 
 
-def _is_whole(value: object, lowest: int) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= lowest
-
-
-def _selection(changes: Mapping[str, Any] | None, peak: float) -> Selection:
-    known = [field.name for field in fields(Selection)]
+def _selection(changes: Mapping[str, Any] | None, peak: float, always_hide: bool) -> Selection:
+    known = [field.name for field in fields(Selection) if field.name != "always_hide"]
     if changes is not None and not isinstance(changes, Mapping):
         expected = f"a dict of {', '.join(known)}"
         raise ConfigError(f"DualHiding: selection={changes!r}", expected=expected)
     for name in changes or ():
         check_choice(f"DualHiding: unknown key {name!r} in selection", name, known)
-    selection = Selection(**(changes or {}))
-    background, target = selection.background, selection.target
-    if not background <= target <= peak:
-        raise ConfigError(
-            f"DualHiding: background={background}, target={target}, peak={peak}",
-            expected="background <= target <= peak: the peak is part of the target",
-        )
+    selection = Selection(**(changes or {}), always_hide=always_hide)
+    selection.check_peak(peak)
     return selection

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from wsoltool.errors import ConfigError, check_number
 from wsoltool.functional.selection import (
     CASES,
-    HIDDEN,
     MEANINGS,
     Selection,
     self_attention,
@@ -67,7 +65,6 @@ class SelectionStrategy(MaskEraser):
         always_hide: bool = False,
     ) -> None:
         super().__init__()
-        check_number("SelectionStrategy: peak", peak, highest=1)
         self.selection = Selection(
             target=target,
             background=background,
@@ -77,20 +74,14 @@ class SelectionStrategy(MaskEraser):
             large_peak=large_peak,
             mu1=mu1,
             mu2=mu2,
+            always_hide=always_hide,
         )
-        if not background <= target <= peak:
-            raise ConfigError(
-                f"SelectionStrategy: background={background}, target={target}, peak={peak}",
-                expected="background <= target <= peak: the peak is part of the target",
-            )
+        self.selection.check_peak(peak)
         self.peak = peak
-        self.always_hide = always_hide
 
     def hide(self, features: Tensor, samples: Samples) -> Hiding:
         """Algorithm 1 on features ``(B, C, h, w)``; labels are not looked at."""
         attention = self_attention(features)
         peak = strongest(attention, self.peak)
         cases = self.selection.cases(attention, peak)
-        if self.always_hide:
-            cases = cases.new_full(cases.shape, HIDDEN)
         return Hiding(self.selection.kept(attention, cases, peak), attention, cases)

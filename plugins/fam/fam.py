@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError, check_choice
+from wsoltool.errors import ConfigError, check_choice, check_number, is_whole
 from wsoltool.models.contracts import Loss
 from wsoltool.models.heads import SingleTapHead
 from wsoltool.structures import Samples
@@ -225,14 +224,11 @@ def _query_width(channels: int) -> int:
 
 
 def _check_count(name: str, value: Any, odd: bool = False) -> None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 1
-    if not whole or (odd and value % 2 == 0):
+    if not is_whole(value, lowest=1) or (odd and value % 2 == 0):
         kind = "an odd number of 1 or more" if odd else "1 or more"
         raise ConfigError(f"FAMHead: {name}={value!r}", expected=kind)
 
 
 def _weight(name: str, value: Any) -> float:
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise ConfigError(f"FAMHead: {name}={value!r}", expected="a finite number of 0 or more")
+    check_number(f"FAMHead: {name}", value)
     return float(value)

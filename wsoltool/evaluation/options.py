@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsoltool.errors import ConfigError
+from wsoltool.errors import ConfigError, is_whole
 
 
 def share(metric: str, name: str, value: float, closed: tuple[bool, bool] = (True, True)) -> float:
@@ -25,6 +25,6 @@ def resample_count(metric: str, value: int) -> int:
     Raises:
         ConfigError: It is no whole number from 0.
     """
-    if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+    if not is_whole(value, lowest=0):
         raise ConfigError(f"{metric}: resamples is {value!r}", expected="a whole number from 0")
     return value

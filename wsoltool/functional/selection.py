@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from wsoltool.errors import ShapeError, check_number
+from wsoltool.errors import ConfigError, ShapeError, check_number, is_whole
 
 SCATTERED, PASSED, HIDDEN = range(3)
 CASES = ("scattered", "passed", "hidden")
@@ -139,9 +139,10 @@ class Selection:
         large_peak: Share of the target.
         mu1: See :func:`dispersion`.
         mu2: Likewise.
+        always_hide: Take every image for ``hidden``, without asking (Table 2).
 
     Raises:
-        ConfigError: A share outside [0, 1], or a negative number.
+        ConfigError: A share outside [0, 1], a negative number, or no whole one for ``min_pixels``.
     """
 
     target: float = 0.3
@@ -152,14 +153,28 @@ class Selection:
     large_peak: float = 0.3
     mu1: float = 1.0
     mu2: float = 0.0
+    always_hide: bool = False
 
     def __post_init__(self) -> None:
         for name in ("target", "background", "small_target", "large_peak"):
             check_number(f"Selection: {name}", getattr(self, name), highest=1)
         for name in ("dispersion", "mu1", "mu2"):
             check_number(f"Selection: {name}", getattr(self, name))
-        if self.min_pixels is not None:
-            check_number("Selection: min_pixels", self.min_pixels)
+        if self.min_pixels is not None and not is_whole(self.min_pixels, lowest=0):
+            what = f"Selection: min_pixels={self.min_pixels!r}"
+            raise ConfigError(what, expected="a whole number of 0 or more, or None")
+        if not isinstance(self.always_hide, bool):
+            what = f"Selection: always_hide={self.always_hide!r}"
+            raise ConfigError(what, expected="True or False")
+
+    def check_peak(self, peak: float) -> None:
+        """Raise ConfigError unless ``peak`` is a share at which the peak is part of the target."""
+        check_number("peak", peak, highest=1)
+        if not self.background <= self.target <= peak:
+            raise ConfigError(
+                f"background={self.background}, target={self.target}, peak={peak}",
+                expected="background <= target <= peak: the peak is part of the target",
+            )
 
     def cases(self, attention: Tensor, peak: Tensor) -> Tensor:
         """``(B,)`` int64, indices into :data:`CASES`.
@@ -168,6 +183,8 @@ class Selection:
             attention: ``(B, h, w)``, not negative.
             peak: ``(B, h, w)`` bool, :math:`D_1`.
         """
+        if self.always_hide:
+            return torch.full((len(peak),), HIDDEN, device=peak.device)
         positions = peak[0].numel()
         least = max(3, math.ceil(positions / 100)) if self.min_pixels is None else self.min_pixels
         peaks = peak.sum(dim=(1, 2))

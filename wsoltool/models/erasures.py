@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.contracts import MaskEraser
+from wsoltool.models.erasing import mask_erasers
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.modes import evaluating
 from wsoltool.structures import Erasure, Hiding, Samples, View
@@ -35,7 +36,7 @@ def would_be_erased(
         One dict an image, in the order of the inserts, its maps ``(h, w)`` on the erasers' own
         grids; empty without mask erasers.
     """
-    erasers = {name: m for name, m in inserts.items() if isinstance(m, MaskEraser)}
+    erasers = mask_erasers(inserts)
     found: list[dict[str, Erasure]] = [{} for _ in range(len(images))]
     if not erasers:
         return found

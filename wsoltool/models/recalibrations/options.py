@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsoltool.errors import ConfigError
+from wsoltool.errors import ConfigError, is_whole
 
 
 def reduced_channels(owner: str, channels: int, reduction: int) -> int:
@@ -11,7 +11,7 @@ def reduced_channels(owner: str, channels: int, reduction: int) -> int:
     Raises:
         ConfigError: ``reduction`` is no whole number, or leaves no channel.
     """
-    if not _is_whole(reduction) or not 1 <= reduction <= channels:
+    if not is_whole(reduction) or not 1 <= reduction <= channels:
         raise ConfigError(
             f"{owner}: reduction={reduction!r} of {channels} channels",
             expected=f"a whole number from 1 to {channels}: one channel or more must be left",
@@ -25,12 +25,8 @@ def check_kernel_size(owner: str, kernel_size: int) -> None:
     Raises:
         ConfigError: ``kernel_size`` is no odd positive number.
     """
-    if not _is_whole(kernel_size) or kernel_size < 1 or kernel_size % 2 == 0:
+    if not is_whole(kernel_size, lowest=1) or kernel_size % 2 == 0:
         raise ConfigError(
             f"{owner}: kernel_size={kernel_size!r}",
             expected="an odd number of cells: a kernel has a centre",
         )
-
-
-def _is_whole(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
