@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from wsoltool.errors import ConfigError, check_choice, check_number
+from wsoltool.errors import ConfigError, check_choice, check_number, is_whole
 from wsoltool.models.boxes import ThresholdBoxes
 from wsoltool.models.contracts import BoxExtractor
 from wsoltool.structures import BoxContext, Boxes, Region
@@ -47,7 +47,7 @@ class TwoStageBoxes(BoxExtractor):
         cut: str = "cells",
     ) -> None:
         check_number("TwoStageBoxes: step", step, lowest=0.001, highest=1)
-        if isinstance(min_seeds, bool) or not isinstance(min_seeds, int) or min_seeds < 1:
+        if not is_whole(min_seeds, lowest=1):
             raise ConfigError(
                 f"TwoStageBoxes: min_seeds={min_seeds!r}", expected="a whole number, at least 1"
             )

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from wsoltool.errors import ConfigError
-from wsoltool.models.boxes import ThresholdBoxes
+from wsoltool.functional.boxes import otsu_threshold
+from wsoltool.models.boxes import OtsuBoxes, ThresholdBoxes
 from wsoltool.structures import BoxContext
 
 
@@ -74,3 +75,48 @@ def test_refused_options(options, says):
     with pytest.raises(ConfigError) as caught:
         ThresholdBoxes(**options)
     assert says in str(caught.value)
+
+
+def best_split(levels: np.ndarray) -> float:
+    """The largest variance between two classes that any of the 255 splits gives."""
+    return max(between(levels, level) for level in range(255))
+
+
+def between(levels: np.ndarray, level: float) -> float:
+    low, high = levels[levels <= level], levels[levels > level]
+    if not len(low) or not len(high):
+        return 0.0
+    return len(low) * len(high) / levels.size**2 * (high.mean() - low.mean()) ** 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_otsu_splits_the_values_where_the_classes_differ_most(seed):
+    random = np.random.default_rng(seed)
+    values = np.concatenate([random.normal(0.2, 0.1, 300), random.normal(0.7, 0.1, 100)])
+    values = values.clip(0, 1).reshape(20, 20)
+    levels = np.round(values * 255)
+    found = between(levels, otsu_threshold(values) * 255)
+    assert found == pytest.approx(best_split(levels), rel=1e-9)
+
+
+def test_otsu_cuts_each_map_at_its_own_threshold(two_regions, context):
+    boxes = OtsuBoxes()(two_regions, context)  # 0 for 37 pixels, 0.5 for 9, 1 for 2
+    assert boxes.xyxy.tolist() == [[1, 1, 4, 4]]
+    assert 0 < boxes.thresholds[0] < 0.5
+    faint = OtsuBoxes(instances="all")(two_regions * np.float32(0.1), context)
+    assert faint.xyxy.tolist() == [[6, 5, 8, 6], [1, 1, 4, 4]]
+    assert (faint.thresholds < 0.05).all()
+
+
+def test_otsu_takes_constant_maps_whole_and_zeros_not_at_all(context):
+    whole = OtsuBoxes()(np.full((6, 8), 0.4, np.float32), context)
+    assert whole.xyxy.tolist() == [[0, 0, 8, 6]]
+    empty = OtsuBoxes()(np.zeros((6, 8), np.float32), context)
+    assert len(empty) == len(empty.thresholds) == 0
+
+
+def test_otsu_refuses_what_threshold_boxes_refuses():
+    with pytest.raises(ConfigError, match="instances 'larges'"):
+        OtsuBoxes(instances="larges")
+    with pytest.raises(ConfigError, match="min_area"):
+        OtsuBoxes(min_area=1.0)

@@ -93,6 +93,27 @@ def foreground(localization_map: np.ndarray, threshold: float) -> np.ndarray:
     return np.asarray(localization_map, dtype=np.float64) > threshold
 
 
+def otsu_threshold(localization_map: np.ndarray) -> float:
+    """The threshold that splits a map's values into the two classes that differ most.
+
+    Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9(1), 1979, on 256 grey levels.
+
+    Args:
+        localization_map: ``(H, W)`` float in [0, 1].
+
+    Returns:
+        In (0, 1), in the middle between two grey levels; the foreground is above it. A constant map
+        has no two classes: the lowest, below which only zeros are.
+
+    Example:
+        >>> otsu_threshold(np.array([[0.0, 0.1, 0.9, 1.0]])) * 255  # between 0.1 and 0.9
+        26.5
+    """
+    levels = np.round(np.asarray(localization_map, dtype=np.float64) * 255).astype(np.uint8)
+    level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
+    return min(float(level) + 0.5, 254.5) / 255
+
+
 def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The 8-connected components of a mask, largest first.
 

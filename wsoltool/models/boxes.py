@@ -1,11 +1,13 @@
-"""Boxes from a localization map by a fixed threshold."""
+"""Boxes from a localization map by a threshold, fixed or the map's own."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 
 from wsoltool.errors import ConfigError, check_choice
-from wsoltool.functional.boxes import foreground, label_components
+from wsoltool.functional.boxes import foreground, label_components, otsu_threshold
 from wsoltool.models.contracts import BoxExtractor
 from wsoltool.structures import BoxContext, Boxes
 
@@ -45,6 +47,34 @@ class ThresholdBoxes(BoxExtractor):
         scores = (sums / areas)[kept]
         order = np.argsort(-scores, kind="stable")
         return Boxes(boxes[kept][order], scores[order].astype(np.float32))
+
+
+class OtsuBoxes(BoxExtractor):
+    """As :class:`ThresholdBoxes`, each map cut at a threshold of its own, by Otsu's method.
+
+    Otsu, IEEE Transactions on Systems, Man, and Cybernetics 9(1), 1979: of the 256 grey levels the
+    one that splits the map's values into two classes with the largest variance between them. It
+    needs no boxes to be chosen, and looks at the map alone: what a method that chooses thresholds
+    for each image should be compared with.
+
+    Args:
+        instances: As of ``ThresholdBoxes``.
+        min_area: Likewise.
+
+    Raises:
+        ConfigError: A value outside its range.
+    """
+
+    def __init__(self, instances: str = "largest", min_area: float = 0.0) -> None:
+        ThresholdBoxes(instances=instances, min_area=min_area)  # the same values are refused
+        self.instances, self.min_area = instances, min_area
+
+    def __call__(self, localization_map: np.ndarray, context: BoxContext) -> Boxes:
+        """The regions' boxes, and in ``thresholds`` the map's threshold, the same for each."""
+        threshold = otsu_threshold(localization_map)
+        cut = ThresholdBoxes(threshold, self.instances, self.min_area)
+        boxes = cut(localization_map, context)
+        return replace(boxes, thresholds=np.full(len(boxes), threshold, np.float32))
 
 
 def _share(name: str, value: float) -> float:

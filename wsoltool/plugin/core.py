@@ -47,9 +47,9 @@ def wsoltool_fusions():
 
 @hookimpl
 def wsoltool_box_extractors():
-    from wsoltool.models.boxes import ThresholdBoxes
+    from wsoltool.models.boxes import OtsuBoxes, ThresholdBoxes
 
-    return [ThresholdBoxes]
+    return [ThresholdBoxes, OtsuBoxes]
 
 
 @hookimpl
