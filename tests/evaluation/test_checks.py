@@ -145,8 +145,8 @@ def test_fixed_boxes_beat_the_image_oracle_only_if_they_are_none_of_the_sweep():
         check_summary(summary_of(swept=("tight",), **figures))
 
 
-# Ten images: four at .2, five at .6, one without a box.
-CHOSEN = ChosenThresholds((0,) * 4 + (4,) + (0,) * 7 + (5,) + (0,) * 7, 1, 3.8 / 9, 0.6)
+# Ten images: four at .22, five at .64, one without a box.
+CHOSEN = ChosenThresholds((0,) * 4 + (4,) + (0,) * 7 + (5,) + (0,) * 7, 1, 4.08 / 9, 0.64)
 
 
 @pytest.mark.parametrize(
@@ -155,8 +155,8 @@ CHOSEN = ChosenThresholds((0,) * 4 + (4,) + (0,) * 7 + (5,) + (0,) * 7, 1, 3.8 /
         (90, {}, None),
         (91, {}, "GT-known Loc 91.000 is above the share of images with a box 90"),
         (0, {"none": 2}, "chosen thresholds of 11 images"),
-        (0, {"mean": 0.41}, "a mean of 0.4100 lies outside the bins"),
-        (0, {"mean": 0.48}, "from 0.4222 to 0.4722"),
+        (0, {"mean": 0.41}, "mean threshold 41.000 lies outside its histogram's bins"),
+        (0, {"mean": 0.48}, "from 42.222 to 47.222"),
     ],
 )
 def test_chosen_thresholds_fit_the_table(known, changes, says):

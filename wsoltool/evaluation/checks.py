@@ -70,7 +70,7 @@ def check_summary(summary: Summary) -> None:
     test-oracle, from train-fullsup, or fixed, where the fixed boxes are among the sweep's.
 
     Of chosen thresholds: there is one for each image, or no box; an image without a box is not
-    localised by the fixed box.
+    localised by the fixed box; their mean lies within their bins.
 
     Of each histogram: its images are the table's, its bins from 0.5 up are GT-known Loc, its mean
     lies within its bins and is not above the mean IoU at the best threshold.
@@ -200,17 +200,9 @@ def _check_chosen(chosen: ChosenThresholds, summary: Summary) -> None:
         raise contradiction(
             f"chosen thresholds of {chosen.images} images", where, f"the table's {summary.images}"
         )
-    found = sum(chosen.counts)
     if chosen.mean is not None:
-        edges = np.array(THRESHOLD_EDGES, np.float32).astype(np.float64)  # as they were counted
-        low, high = (np.dot(chosen.counts, side) / found for side in (edges[:-1], edges[1:]))
-        if not low - SLACK <= chosen.mean <= high + SLACK:
-            raise contradiction(
-                f"a mean of {chosen.mean:.4f} lies outside the bins of the thresholds",
-                where,
-                f"from {low:.4f} to {high:.4f}",
-            )
-    with_box = 100.0 * found / chosen.images
+        _check_within(where, "mean threshold", 100.0 * chosen.mean, chosen.counts, THRESHOLD_EDGES)
+    with_box = 100.0 * sum(chosen.counts) / chosen.images
     for protocol in summary.protocols:
         own = _figures(summary.rows, protocol, FIXED, ALL)
         _check_not_above(
@@ -227,14 +219,7 @@ def _check_histogram(histogram: Histogram, rows: list[Row]) -> None:
         raise contradiction(
             f"a histogram of {sum(histogram.counts)} images", where, f"the table's {max(images)}"
         )
-    edges = np.array(EDGES, np.float32).astype(np.float64)  # as the images were counted
-    low, high = np.dot(histogram.percents, edges[:-1]), np.dot(histogram.percents, edges[1:])
-    if not low - SLACK <= histogram.mean_iou <= high + SLACK:
-        raise contradiction(
-            f"mean IoU {histogram.mean_iou:.3f} lies outside its histogram's bins",
-            where,
-            f"from {low:.3f} to {high:.3f}",
-        )
+    _check_within(where, "mean IoU", histogram.mean_iou, histogram.counts, EDGES)
     reached = histogram.box_recall[0.5]
     if abs(figures.get("GT-known Loc", reached) - reached) > SLACK:
         raise contradiction(
@@ -246,6 +231,20 @@ def _check_histogram(histogram: Histogram, rows: list[Row]) -> None:
         own = {"mean IoU of the histogram": histogram.mean_iou}
         limit = figures.get("mean IoU")
         _check_not_above(where, "mean IoU of the histogram", own, "mean IoU", limit)
+
+
+def _check_within(
+    where: str, name: str, mean: float, counts: Sequence[int], edges: Sequence[float]
+) -> None:
+    """A mean, in percent, lies where the images' bins allow it."""
+    exact = np.array(edges, np.float32).astype(np.float64)  # as the images were counted
+    low, high = (100.0 * np.average(side, weights=counts) for side in (exact[:-1], exact[1:]))
+    if not low - SLACK <= mean <= high + SLACK:
+        raise contradiction(
+            f"{name} {mean:.3f} lies outside its histogram's bins",
+            where,
+            f"from {low:.3f} to {high:.3f}",
+        )
 
 
 def _shown(values: Sequence[float]) -> str:
