@@ -180,5 +180,6 @@ def test_where_none_are_chosen_the_file_says_nothing_of_them(items, tmp_path, th
 
 
 def test_thresholds_are_chosen_for_all_images_or_for_none(items):
-    with pytest.raises(EvaluationError, match="2 of 4 images have a box without a chosen"):
+    with pytest.raises(EvaluationError, match="2 of 4 images have a box without a ch") as caught:
         chosen_of(items, 0.3, None, float("nan"), None)
+    assert caught.value.at == items[1].image_id

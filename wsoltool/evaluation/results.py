@@ -277,10 +277,11 @@ def _stack_chosen(items: Sequence[ImageResult]) -> np.ndarray | None:
     chosen = [item.chosen_threshold for item in items if item.chosen_threshold is not None]
     if np.isnan(chosen).all():  # images without a box do not tell whether thresholds are chosen
         return None
-    if len(chosen) < len(items):
+    without = [item.image_id for item in items if item.chosen_threshold is None]
+    if without:
         raise EvaluationError(
-            f"{len(items) - len(chosen)} of {len(items)} images have a box without a chosen "
-            "threshold",
+            f"{len(without)} of {len(items)} images have a box without a chosen threshold",
+            at=without[0],
             expected="a threshold chosen for each image, or for none",
             hint="the box extractor must answer Boxes with thresholds for all maps, or for none",
         )
