@@ -111,12 +111,22 @@ def test_otsu_cuts_each_map_at_its_own_threshold(two_regions, context):
 def test_otsu_takes_constant_maps_whole_and_zeros_not_at_all(context):
     whole = OtsuBoxes()(np.full((6, 8), 0.4, np.float32), context)
     assert whole.xyxy.tolist() == [[0, 0, 8, 6]]
+    full = OtsuBoxes()(np.ones((6, 8), np.float32), context)
+    assert full.xyxy.tolist() == [[0, 0, 8, 6]]
     empty = OtsuBoxes()(np.zeros((6, 8), np.float32), context)
     assert len(empty) == len(empty.thresholds) == 0
 
 
+def test_otsu_tells_the_two_highest_grey_levels_apart(context):
+    values = np.full((6, 8), 254 / 255, np.float32)
+    values[1:3, 2:5] = 1.0
+    boxes = OtsuBoxes()(values, context)
+    assert boxes.xyxy.tolist() == [[2, 1, 5, 3]]
+    assert boxes.thresholds[0] == np.float32(254.5 / 255)
+
+
 def test_otsu_refuses_what_threshold_boxes_refuses():
-    with pytest.raises(ConfigError, match="instances 'larges'"):
+    with pytest.raises(ConfigError, match="OtsuBoxes: unknown instances 'larges'"):
         OtsuBoxes(instances="larges")
-    with pytest.raises(ConfigError, match="min_area"):
+    with pytest.raises(ConfigError, match=r"OtsuBoxes: min_area is 1\.0"):
         OtsuBoxes(min_area=1.0)

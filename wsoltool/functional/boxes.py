@@ -111,7 +111,7 @@ def otsu_threshold(localization_map: np.ndarray) -> float:
     """
     levels = np.round(np.asarray(localization_map, dtype=np.float64) * 255).astype(np.uint8)
     level, _ = cv2.threshold(levels, 0, 255, cv2.THRESH_BINARY | cv2.THRESH_OTSU)
-    return min(float(level) + 0.5, 254.5) / 255
+    return (level + 0.5) / 255  # a level below the highest, 255: there are values above it
 
 
 def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -32,21 +32,13 @@ class ThresholdBoxes(BoxExtractor):
     def __init__(
         self, threshold: float = 0.2, instances: str = "largest", min_area: float = 0.0
     ) -> None:
-        check_choice(f"ThresholdBoxes: unknown instances {instances!r}", instances, INSTANCES)
-        self.threshold = _share("threshold", threshold)
-        self.min_area = _share("min_area", min_area)
-        self.instances = instances
+        self.threshold = _share("ThresholdBoxes: threshold", threshold)
+        self.instances = _instances("ThresholdBoxes", instances)
+        self.min_area = _share("ThresholdBoxes: min_area", min_area)
 
     def __call__(self, localization_map: np.ndarray, context: BoxContext) -> Boxes:
         """Boxes of the map's regions; a region's score is the mean of the map inside it."""
-        labels, boxes, areas = label_components(foreground(localization_map, self.threshold))
-        kept = np.flatnonzero(areas >= self.min_area * labels.size)
-        if self.instances == "largest":
-            kept = kept[:1]
-        sums = np.bincount(labels.ravel(), np.ravel(localization_map), len(areas) + 1)[1:]
-        scores = (sums / areas)[kept]
-        order = np.argsort(-scores, kind="stable")
-        return Boxes(boxes[kept][order], scores[order].astype(np.float32))
+        return _boxes_above(localization_map, self.threshold, self.instances, self.min_area)
 
 
 class OtsuBoxes(BoxExtractor):
@@ -66,21 +58,36 @@ class OtsuBoxes(BoxExtractor):
     """
 
     def __init__(self, instances: str = "largest", min_area: float = 0.0) -> None:
-        ThresholdBoxes(instances=instances, min_area=min_area)  # the same values are refused
-        self.instances, self.min_area = instances, min_area
+        self.instances = _instances("OtsuBoxes", instances)
+        self.min_area = _share("OtsuBoxes: min_area", min_area)
 
     def __call__(self, localization_map: np.ndarray, context: BoxContext) -> Boxes:
         """The regions' boxes, and in ``thresholds`` the map's threshold, the same for each."""
         threshold = otsu_threshold(localization_map)
-        cut = ThresholdBoxes(threshold, self.instances, self.min_area)
-        boxes = cut(localization_map, context)
+        boxes = _boxes_above(localization_map, threshold, self.instances, self.min_area)
         return replace(boxes, thresholds=np.full(len(boxes), threshold, np.float32))
+
+
+def _boxes_above(
+    localization_map: np.ndarray, threshold: float, instances: str, min_area: float
+) -> Boxes:
+    """Surest first; the score is the mean of the map inside the region."""
+    labels, boxes, areas = label_components(foreground(localization_map, threshold))
+    kept = np.flatnonzero(areas >= min_area * labels.size)
+    if instances == "largest":
+        kept = kept[:1]
+    sums = np.bincount(labels.ravel(), np.ravel(localization_map), len(areas) + 1)[1:]
+    scores = (sums / areas)[kept]
+    order = np.argsort(-scores, kind="stable")
+    return Boxes(boxes[kept][order], scores[order].astype(np.float32))
+
+
+def _instances(component: str, value: str) -> str:
+    check_choice(f"{component}: unknown instances {value!r}", value, INSTANCES)
+    return value
 
 
 def _share(name: str, value: float) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1:
-        raise ConfigError(
-            f"ThresholdBoxes: {name} is {value!r}",
-            expected="a number from 0 to below 1",
-        )
+        raise ConfigError(f"{name} is {value!r}", expected="a number from 0 to below 1")
     return float(value)
