@@ -68,4 +68,4 @@ class WeightedGlobalAveragePool(Pooling):
     def forward(self, features: Tensor) -> Tensor:
         """``(B, C, h, w)`` to ``(B, C)``."""
         pooled = weighted_average(features)
-        return pooled / features[0, 0].numel() if self.literal else pooled
+        return pooled / features.shape[2:].numel() if self.literal else pooled

@@ -35,6 +35,11 @@ def test_equations_18_and_19_on_four_by_four():
     assert literal.item() == pytest.approx(expected / 16, rel=1e-6)
 
 
+@pytest.mark.parametrize("literal", [False, True])
+def test_no_image_is_an_empty_batch(literal):
+    assert WeightedGlobalAveragePool(literal)(torch.zeros(0, 3, 4, 4)).shape == (0, 3)
+
+
 def test_channels_and_images_are_pooled_alone():
     features = torch.randn(3, 5, 4, 2)
     pooled = WeightedGlobalAveragePool()(features)
