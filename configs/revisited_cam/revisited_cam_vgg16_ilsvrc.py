@@ -1,4 +1,4 @@
-"""The revisited CAM on ILSVRC with VGG16: CAM's config, all three parts (section 5.5.1)."""
+"""The revisited CAM on ILSVRC with VGG16: CAM's config, all three parts, trained as on CUB."""
 
 _base_ = ["../cam/cam_vgg16_ilsvrc.py"]
 

@@ -24,8 +24,8 @@ class TwoStageBoxes(BoxExtractor):
     threshold whose similarity map has the least variance is chosen
     (:func:`~wsoltool_plugins.revisited_cam.contrast.two_stage`). ``Boxes.thresholds`` says which.
 
-    An image whose map has fewer than ``min_seeds`` seeds at every threshold, a constant map for
-    example, gets no box.
+    An image whose map has fewer than ``min_seeds`` seeds at every threshold gets no box: a map of
+    zeros for example, which min-max normalisation makes of a constant one.
 
     Args:
         step: Thresholds are its multiples from 0 to below 1.

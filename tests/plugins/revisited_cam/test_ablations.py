@@ -12,7 +12,7 @@ import pytest
 import wsoltool_plugins
 from wsoltool.commands.options import parse_options
 from wsoltool.config import bundled_configs, load_config, plain
-from wsoltool.models.boxes import ThresholdBoxes
+from wsoltool.models.boxes import OtsuBoxes, ThresholdBoxes
 from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.models.localizer import HeadMaps, Localizer
 from wsoltool.models.pooling import GlobalAveragePool
@@ -110,6 +110,11 @@ def test_all_parts_are_added_to_plain_cam_together() -> None:
     assert parts_of(built("cam/cam_small_creatures.py", options)) == (True, True, True)
 
 
+def test_thresholds_of_the_map_alone_are_a_switch_too() -> None:
+    (option,) = re.findall("`(model.boxes.type=Otsu.+?)`", (HOME / "README.md").read_text("utf-8"))
+    assert isinstance(built(SMALL, [option]).boxes, OtsuBoxes)
+
+
 def test_our_readings_are_switches() -> None:
     localizer = built(SMALL, [option for options in READINGS.values() for option in options])
     assert localizer.head.pooling.literal
@@ -145,6 +150,8 @@ def test_the_readme_shows_the_published_figures() -> None:
     with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
         values = {(r["method"], r["metric"]): r["value"] for r in csv.DictReader(file)}
     text = (HOME / "README.md").read_text(encoding="utf-8")
-    for name, method in (("CAM", "CAM"), ("EIL", "EIL"), ("RCAM of the thesis", "RCAM")):
-        shown = f"| {name} | {values[method, 'Top-1 Cls']} | {values[method, 'Top-1 Loc']} |"
-        assert shown in text
+    table = text.partition("## Figures")[2].replace("RCAM of the thesis", "RCAM")
+    lines = [line for line in table.splitlines() if line.startswith("|")]
+    for method in ("CAM", "EIL", "MCI", "ICL", "RCAM"):
+        shown = f"| {method} | {values[method, 'Top-1 Cls']} | {values[method, 'Top-1 Loc']} |"
+        assert shown in lines

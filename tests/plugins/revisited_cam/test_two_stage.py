@@ -112,7 +112,7 @@ def test_pixels_are_cut_as_by_a_fixed_threshold(square):
 
 @pytest.mark.parametrize("cut", ["cells", "pixels"])
 @pytest.mark.parametrize("lit", [[], [(2, 2)], [(0, 0), (0, 1), (3, 3)]])
-def test_a_constant_map_and_too_few_seeds_have_no_box(cut, lit, square):
+def test_a_map_of_zeros_and_too_few_seeds_have_no_box(cut, lit, square):
     _, features, pixels = square
     grid = np.zeros((4, 4), np.float32)
     for cell in lit:
