@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from functools import cache
 from pathlib import Path
 
@@ -80,6 +81,17 @@ def test_the_figures_are_those_of_the_data_file() -> None:
     for row in ROWS:
         values = [published[row["table"], row["row"], metric]["value"] for metric in FIGURES]
         assert row["figures"] == " / ".join(values)
+
+
+def test_the_readmes_main_figures_are_those_of_the_data_file() -> None:
+    text = (HOME / "README.md").read_text(encoding="utf-8").partition("## Figures")[2]
+    shown = re.findall(r"^\| (\w+) \| ([\d./ ]+?)(?: \(impossible\))? \| ([\d./ ]+) \|$", text, re.M)
+    assert [method for method, *_ in shown] == ["CAM", "ADL", "ASS"]
+    with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
+        found = {(r["method"], r["dataset"], r["metric"]): r["value"] for r in csv.DictReader(file)}
+    for method, *cells in shown:
+        for data, cell in zip(("CUB", "ILSVRC"), cells, strict=True):
+            assert cell == " / ".join(found[method, data, metric] for metric in FIGURES)
 
 
 @pytest.mark.parametrize("name", PAPERS)
