@@ -85,7 +85,8 @@ def test_the_figures_are_those_of_the_data_file() -> None:
 
 def test_the_readmes_main_figures_are_those_of_the_data_file() -> None:
     text = (HOME / "README.md").read_text(encoding="utf-8").partition("## Figures")[2]
-    shown = re.findall(r"^\| (\w+) \| ([\d./ ]+?)(?: \(impossible\))? \| ([\d./ ]+) \|$", text, re.M)
+    row = r"^\| (\w+) \| ([\d./ ]+?)(?: \(impossible\))? \| ([\d./ ]+) \|$"
+    shown = re.findall(row, text, re.M)
     assert [method for method, *_ in shown] == ["CAM", "ADL", "ASS"]
     with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
         found = {(r["method"], r["dataset"], r["metric"]): r["value"] for r in csv.DictReader(file)}
