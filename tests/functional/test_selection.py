@@ -311,6 +311,15 @@ class TestBoundaries:
             assert "".join(str(int(value)) for value in found.flatten()) == kept
 
 
+def test_always_hiding_asks_nothing():
+    maps = torch.cat([torch.ones(1, 28, 28), bell(14, 14, 1.5), bell(13, 15, 6.0)])
+    peak = strongest(maps, 0.8)
+    assert Selection().cases(maps, peak).tolist() == [SCATTERED, PASSED, HIDDEN]
+    cases = Selection(always_hide=True).cases(maps, peak)
+    assert cases.tolist() == [HIDDEN] * 3
+    assert cases.dtype == torch.int64
+
+
 class TestKept:
     @pytest.mark.parametrize(
         ("case", "kept"),
@@ -446,22 +455,46 @@ def test_a_batch_is_decided_image_by_image(count, seed):
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [
-        ("target", 1.1, "from 0 to 1"),
-        ("background", -0.1, "from 0 to 1"),
-        ("small_target", 20, "from 0 to 1"),
-        ("large_peak", float("nan"), "from 0 to 1"),
-        ("dispersion", -1, "of 0 or more"),
-        ("dispersion", float("inf"), "of 0 or more"),
-        ("mu1", "1", "of 0 or more"),
-        ("mu2", None, "of 0 or more"),
-        ("min_pixels", -1, "of 0 or more"),
-        ("min_pixels", True, "of 0 or more"),
+        ("target", 1.1, "a number from 0 to 1"),
+        ("background", -0.1, "a number from 0 to 1"),
+        ("small_target", 20, "a number from 0 to 1"),
+        ("large_peak", float("nan"), "a number from 0 to 1"),
+        ("dispersion", -1, "a number of 0 or more"),
+        ("dispersion", float("inf"), "a number of 0 or more"),
+        ("mu1", "1", "a number of 0 or more"),
+        ("mu2", None, "a number of 0 or more"),
+        ("min_pixels", -1, "a whole number of 0 or more, or None"),
+        ("min_pixels", True, "a whole number of 0 or more, or None"),
+        ("min_pixels", 3.0, "a whole number of 0 or more, or None"),
+        ("always_hide", 1, "True or False"),
+        ("always_hide", None, "True or False"),
     ],
 )
 def test_values_out_of_range_are_refused(name, value, expected):
     with pytest.raises(ConfigError, match=f"Selection: {name}=") as caught:
         Selection(**{name: value})
-    assert caught.value.expected == f"a number {expected}"
+    assert caught.value.expected == expected
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "peak", "message"),
+    [
+        ({}, 1.2, "Selection: peak=1.2"),
+        ({}, "high", "Selection: peak='high'"),
+        ({}, 0.25, "Selection: background=0.2, target=0.3, peak=0.25"),
+        ({"background": 0.4}, 0.8, "Selection: background=0.4, target=0.3, peak=0.8"),
+        ({"target": 0.9}, 0.8, "Selection: background=0.2, target=0.9, peak=0.8"),
+    ],
+)
+def test_a_peak_that_is_no_part_of_the_target_is_refused(thresholds, peak, message):
+    with pytest.raises(ConfigError) as caught:
+        Selection(**thresholds).check_peak(peak)
+    assert str(caught.value).splitlines()[0] == message
+
+
+def test_equal_thresholds_are_in_order():
+    Selection(target=0.3, background=0.3).check_peak(0.3)
+    Selection(target=0, background=0).check_peak(1)
 
 
 def test_the_defaults_are_those_of_section_3_3_1():
@@ -469,3 +502,4 @@ def test_the_defaults_are_those_of_section_3_3_1():
     assert (given_there.target, given_there.background) == (0.3, 0.2)
     assert (given_there.small_target, given_there.large_peak) == (0.2, 0.3)
     assert given_there.dispersion == 40
+    assert not given_there.always_hide

@@ -114,7 +114,7 @@ def test_a_page_without_parts_does_not_speak_of_them(tmp_path):
     text = write_gallery(tmp_path, [item("1")], "t", {}).read_text(encoding="utf-8")
     assert "parts" not in text
     assert "Each part" not in text
-    assert "minmax(440px" in text
+    assert "minmax(min(440px, 100%), 1fr)" in text
 
 
 def erasure(case="hidden", meaning="the peak is hidden"):
@@ -160,10 +160,10 @@ def test_the_page_tells_what_is_hidden_and_what_the_cases_mean(tmp_path):
 def test_a_page_without_erasers_does_not_speak_of_them(tmp_path):
     text = write_gallery(tmp_path, [item("1")], "t", {}).read_text(encoding="utf-8")
     assert "eraser" not in text
-    assert "minmax(440px, 1fr)" in text
+    assert "minmax(min(440px, 100%), 1fr)" in text
     parts = np.ones((1, 224, 224), np.float32)
     text = write_gallery(tmp_path, [item("1", part_maps=parts)], "t", {}).read_text("utf-8")
-    assert "minmax(580px, 1fr)" in text
+    assert "minmax(min(580px, 100%), 1fr)" in text
 
 
 def test_class_names_are_text_and_never_html(tmp_path):

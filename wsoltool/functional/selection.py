@@ -142,7 +142,8 @@ class Selection:
         always_hide: Take every image for ``hidden``, without asking (Table 2).
 
     Raises:
-        ConfigError: A share outside [0, 1], a negative number, or no whole one for ``min_pixels``.
+        ConfigError: A share outside [0, 1], a negative number, no whole one for ``min_pixels``, or
+            neither True nor False for ``always_hide``.
     """
 
     target: float = 0.3
@@ -169,10 +170,10 @@ class Selection:
 
     def check_peak(self, peak: float) -> None:
         """Raise ConfigError unless ``peak`` is a share at which the peak is part of the target."""
-        check_number("peak", peak, highest=1)
+        check_number("Selection: peak", peak, highest=1)
         if not self.background <= self.target <= peak:
             raise ConfigError(
-                f"background={self.background}, target={self.target}, peak={peak}",
+                f"Selection: background={self.background}, target={self.target}, peak={peak}",
                 expected="background <= target <= peak: the peak is part of the target",
             )
 

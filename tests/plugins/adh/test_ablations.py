@@ -170,7 +170,7 @@ def test_the_configs_have_the_published_settings(name: str) -> None:
     assert {(m.spatial, m.channel, m.temperature) for m in made.values()} == {(1, 1, 1.0)}
     assert {m.channel_score for m in made.values()} == {"weighted"}
     assert {m.selection.dispersion for m in made.values()} == {40}
-    assert not any(m.always_hide for m in made.values())
+    assert not any(m.selection.always_hide for m in made.values())
     assert config.optim_wrapper.optimizer.lr == 0.001
     assert config.train_dataloader.batch_size == 32
     assert config.model.head.num_classes == (200 if name.endswith("_cub.py") else 1000)

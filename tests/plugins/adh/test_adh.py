@@ -300,8 +300,8 @@ def test_small_maps(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        ({"peak": 1.1}, "DualHiding: peak=1.1"),
-        ({"peak": "0.8"}, "DualHiding: peak='0.8'"),
+        ({"peak": 1.1}, "Selection: peak=1.1"),
+        ({"peak": "0.8"}, "Selection: peak='0.8'"),
         ({"peak": 0.2}, "background=0.2, target=0.3, peak=0.2"),
         ({"block_size": 4}, "DualHiding: block_size=4"),
         ({"block_size": 0}, "DualHiding: block_size=0"),
@@ -324,7 +324,7 @@ def test_small_maps(size: tuple[int, int]) -> None:
         ({"selection": {"target": 2}}, "Selection: target=2"),
         ({"selection": {"target": None}}, "Selection: target=None"),
         ({"selection": {"target": 0.1}}, "background=0.2, target=0.1, peak=0.8"),
-        ({"always_hide": 1}, "DualHiding: always_hide=1"),
+        ({"always_hide": 1}, "Selection: always_hide=1"),
     ],
 )
 def test_bad_options_are_named(options: dict, says: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from functools import cache
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from wsoltool.preflight import check
 HOME = Path(wsoltool_plugins.__path__[0]) / "ass"
 CONFIGS = [name for name in bundled_configs() if name.startswith("ass/")]
 PAPERS = ["ass/ass_vgg16_cub.py", "ass/ass_vgg16_ilsvrc.py"]
+RESNETS = ["ass/ass_resnet50_cub.py", "ass/ass_resnet50_ilsvrc.py"]
 FIGURES = ("Top-1 Cls", "Top-1 Loc")
 
 
@@ -61,8 +63,8 @@ def test_a_row_acts_where_it_says(row: dict[str, str]) -> None:
     always = row["row"] == "ASS without selection"
     for eraser in (model.inserts or {}).values():
         assert type(eraser).__name__ == "SelectionStrategy"
-        assert eraser.selection == Selection()
-        assert (eraser.peak, eraser.always_hide) == (0.8, always)
+        assert eraser.selection == Selection(always_hide=always)
+        assert eraser.peak == 0.8
 
 
 def test_every_row_is_one_switch() -> None:
@@ -81,6 +83,18 @@ def test_the_figures_are_those_of_the_data_file() -> None:
         assert row["figures"] == " / ".join(values)
 
 
+def test_the_readmes_main_figures_are_those_of_the_data_file() -> None:
+    text = (HOME / "README.md").read_text(encoding="utf-8").partition("## Figures")[2]
+    row = r"^\| (\w+) \| ([\d./ ]+?)(?: \(impossible\))? \| ([\d./ ]+) \|$"
+    shown = re.findall(row, text, re.M)
+    assert [method for method, *_ in shown] == ["CAM", "ADL", "ASS"]
+    with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
+        found = {(r["method"], r["dataset"], r["metric"]): r["value"] for r in csv.DictReader(file)}
+    for method, *cells in shown:
+        for data, cell in zip(("CUB", "ILSVRC"), cells, strict=True):
+            assert cell == " / ".join(found[method, data, metric] for metric in FIGURES)
+
+
 @pytest.mark.parametrize("name", PAPERS)
 def test_the_thesiss_configs_are_the_thesiss(name: str) -> None:
     """Section 3.3.1."""
@@ -94,22 +108,24 @@ def test_the_thesiss_configs_are_the_thesiss(name: str) -> None:
     assert type(model.head.pooling).__name__ == "GlobalAveragePool"
 
 
-@pytest.mark.parametrize("name", [name for name in CONFIGS if "resnet50" in name])
+@pytest.mark.parametrize("name", RESNETS)
 def test_resnets_maps_have_the_sizes_of_vggs(name: str) -> None:
     model = network(name)
     assert places(model) == ["stage2", "stage3", "stage4"]
     assert [224 / model.backbone.insert_points[place][1] for place in places(model)] == [28, 14, 14]
-    assert load_config(name).optim_wrapper.optimizer.lr == 0.001
+    config = load_config(name)
+    assert config.optim_wrapper.optimizer.lr == 0.001
+    assert config.train_dataloader.batch_size == 32
 
 
-@pytest.mark.parametrize("name", ["ass/ass_small_creatures.py"])
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in PAPERS + RESNETS])
 def test_other_maps_have_thresholds_and_switches_of_their_own(name: str) -> None:
     keys = [f"model.inserts.{group}" for group in ("early", "middle", "late")]
     assert places(network(name)) == ["stage2", "stage3", "stage4"]
     assert places(network(name, f"{keys[0]}=None")) == ["stage3", "stage4"]
     assert places(network(name, f"{keys[0]}=None", f"{keys[1]}=None")) == ["stage4"]
     model = network(name, *(f"{key}.module.always_hide=True" for key in keys))
-    assert all(eraser.always_hide for eraser in model.inserts.values())
+    assert all(eraser.selection.always_hide for eraser in model.inserts.values())
 
 
 @pytest.mark.parametrize("name", CONFIGS)
