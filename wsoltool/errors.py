@@ -232,5 +232,9 @@ class EvaluationError(WsolError, ValueError):
     """Maps, boxes or results that cannot be scored, or a table that contradicts itself."""
 
 
+class ManualError(WsolError, ValueError):
+    """A plugin's README or file of figures in another form than tests of it read."""
+
+
 class WorkDirError(WsolError, OSError):
     """A folder that cannot be written."""

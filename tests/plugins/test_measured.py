@@ -2,39 +2,19 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from collections import defaultdict
 from pathlib import Path
 from statistics import mean, stdev
-from typing import NamedTuple
 
 import pytest
 
 import wsoltool_plugins
 from wsoltool.commands.options import parse_options
 from wsoltool.config import load_config
+from wsoltool.testing import measured_figures
 
 FILES = sorted(Path(wsoltool_plugins.__path__[0]).glob("*/measured.csv"))
-COLUMNS = ["config", "options", "dataset", "seed", "metric", "threshold", "subset", "value"]
-
-
-class Figure(NamedTuple):
-    config: str
-    options: str
-    dataset: str
-    seed: int
-    metric: str
-    threshold: str
-    subset: str
-    value: float
-
-
-def parse(path: Path) -> list[Figure]:
-    with path.open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file, strict=True)
-    assert header == COLUMNS
-    return [Figure(*row[:3], int(row[3]), *row[4:7], float(row[7])) for row in rows]
 
 
 def test_there_are_some() -> None:
@@ -43,7 +23,7 @@ def test_there_are_some() -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_each_figure_is_given_once_for_the_same_seeds(path: Path) -> None:
-    figures = parse(path)
+    figures = measured_figures(path)
     assert len({figure[:-1] for figure in figures}) == len(figures)
     by_row, by_training = defaultdict(set), defaultdict(set)
     for figure in figures:
@@ -59,7 +39,7 @@ def test_each_figure_is_given_once_for_the_same_seeds(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_the_manuals_means_are_those_of_the_figures(path: Path) -> None:
     values = defaultdict(list)
-    for figure in parse(path):
+    for figure in measured_figures(path):
         values[figure[:2], figure[4:7]].append(figure.value)
     known = {f"{mean(v):.1f} ± {stdev(v):.1f}" for v in values.values() if len(v) > 1}
     manual = (path.parent / "README.md").read_text(encoding="utf-8")
@@ -70,5 +50,5 @@ def test_the_manuals_means_are_those_of_the_figures(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
 def test_the_configs_and_options_exist(path: Path) -> None:
-    for config, options in {figure[:2] for figure in parse(path)}:
+    for config, options in {figure[:2] for figure in measured_figures(path)}:
         load_config(config, parse_options(options.split()))

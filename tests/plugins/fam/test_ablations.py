@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import re
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import wsoltool_plugins
 from wsoltool.commands.options import parse_options
 from wsoltool.config import bundled_configs, load_config, plain
 from wsoltool.preflight import check
+from wsoltool.testing import published_figures, section_tables, switches
 from wsoltool_plugins.fam.fam import FAMHead, ForegroundConvs, ForegroundMemory
 
 HOME = Path(wsoltool_plugins.__path__[0]) / "fam"
@@ -30,19 +29,8 @@ LEFT_OUT = {
     "importance": "diversity loss, no importance",
     "": "all",
 }
-
-
-def switches() -> dict[str, list[str]]:
-    """Row -> ``key=value`` of each of its switches."""
-    text = (HOME / "README.md").read_text(encoding="utf-8")
-    block = text.partition("## Ablations")[2].partition("\n## ")[0]
-    table = [line.split("|")[1:-1] for line in block.splitlines() if line.startswith("|")]
-    return {
-        row.strip(): " ".join(re.findall("`(.+?)`", cell)).split() for _, row, cell in table[2:]
-    }
-
-
-SWITCHES = switches()
+(TABLE,) = section_tables(HOME / "README.md", "Ablations")
+SWITCHES = {row["row"]: switches(row["switch"]) for row in TABLE}
 
 
 def head_of(name: str, options: list[str]) -> FAMHead:
@@ -70,8 +58,7 @@ def test_a_row_leaves_out_what_it_says(left_out: str) -> None:
 
 
 def test_every_row_of_the_papers_tables_has_switches() -> None:
-    with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
-        methods = {row["method"] for row in csv.DictReader(file)}
+    methods = {figure.method for figure in published_figures(HOME / "published.csv")}
     rows = {method for method in methods if method == "FAM" or method.startswith("FAM ")}
     assert rows == {f"FAM without {names}" if names else "FAM" for names in LEFT_OUT}
 

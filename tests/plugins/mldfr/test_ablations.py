@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.models.localizer import Localizer
 from wsoltool.plugin.manager import build
 from wsoltool.preflight import check
+from wsoltool.testing import published_figures, section_tables, switches
 from wsoltool_plugins.mldfr.mldfr import SelfAttention
 
 HOME = Path(wsoltool_plugins.__path__[0]) / "mldfr"
@@ -29,33 +28,15 @@ SWITCHES = "`--cfg-options`"
 #: Name -> classes.
 DATA = {"ILSVRC": 1000, "CUB": 200}
 CREATURES = "mldfr/mldfr_small_creatures.py"
-
-
-def tables() -> Iterator[list[dict[str, str]]]:
-    """The README's tables, a dict of column -> cell for each row."""
-    for block in (HOME / "README.md").read_text(encoding="utf-8").split("\n\n"):
-        lines = block.splitlines()
-        if lines[0].startswith("|"):
-            header, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
-            yield [dict(zip(header, row, strict=True)) for row in rows]
-
-
-def published() -> dict[tuple[str, ...], str]:
-    """(table, method, backbone, data set, metric) -> value, as it is written."""
-    with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
-        return {
-            (r["table"], r["method"], r["backbone"], r["dataset"], r["metric"]): r["value"]
-            for r in csv.DictReader(file)
-        }
-
-
-ROWS = next(table for table in tables() if SWITCHES in table[0])
+(ROWS,) = section_tables(HOME / "README.md", "Ablations")
 ALL = {(row["table"], row["row"], row["backbone"]): row for row in ROWS}
+#: (table, method, backbone, data set, metric) -> value, as it is written.
+PUBLISHED = {figure[:5]: figure.value for figure in published_figures(HOME / "published.csv")}
 
 
 def of_row(row: dict[str, str]) -> Config:
-    switches = row[SWITCHES].strip("`").split()
-    return load_config(f"mldfr/mldfr_{row['backbone'].lower()}_cub.py", parse_options(switches))
+    options = parse_options(switches(row[SWITCHES]))
+    return load_config(f"mldfr/mldfr_{row['backbone'].lower()}_cub.py", options)
 
 
 @cache
@@ -112,13 +93,12 @@ def test_on_ilsvrc_all_is_the_same_but_data_and_classes(backbone: str) -> None:
 
 
 def test_rows_are_the_papers_and_so_are_their_figures() -> None:
-    figures = published()
-    known = {key[:3] for key in figures if key[0] in ("VIII", "IX", "X", "XI", "XII")}
-    known |= {key[:3] for key in figures if key[:2] == ("XIII", "mLDFR")}
+    known = {key[:3] for key in PUBLISHED if key[0] in ("VIII", "IX", "X", "XI", "XII")}
+    known |= {key[:3] for key in PUBLISHED if key[:2] == ("XIII", "mLDFR")}
     # At batches of 16 the paper's training does not converge: no figures.
     assert set(ALL) == known | {("XII", "batch size 16", "VGG16")}
     for key, row in ALL.items():
-        values = [figures.get((*key, data, "GT-known Loc")) for data in DATA]
+        values = [PUBLISHED.get((*key, data, "GT-known Loc")) for data in DATA]
         expected = " / ".join(v for v in values if v) or "does not converge"
         assert row["paper"] == expected, key
 
@@ -130,20 +110,20 @@ def test_switches_change_something_and_one_key_a_thing() -> None:
     for row in ROWS:
         base = whole[row["backbone"]]
         changed = sum(any(row[c] != base[c] for c in things) for things in columns)
-        assert len(row[SWITCHES].strip("`").split()) == changed, row
+        assert len(switches(row[SWITCHES])) == changed, row
 
 
 def test_the_papers_results_are_those_of_the_data_file() -> None:
-    figures = published()
-    (table,) = (t for t in tables() if {"method", "GT-known Loc"} <= set(t[0]))
+    tables = section_tables(HOME / "README.md", "Figures")
+    (table,) = (t for t in tables if {"method", "GT-known Loc"} <= set(t[0]))
     cells = 0
     for row in table:
         for metric in list(row)[3:]:
             key = (row["method"], row["backbone"], row["data"], metric)
-            found = {v for k, v in figures.items() if k[1:] == key}
+            found = {v for k, v in PUBLISHED.items() if k[1:] == key}
             assert found == ({row[metric]} if row[metric] else set()), key
             cells += bool(row[metric])
-    own = {k[1:] for k in figures if k[1] == "mLDFR" and k[3] in DATA}
+    own = {k[1:] for k in PUBLISHED if k[1] == "mLDFR" and k[3] in DATA}
     assert cells > len(own)
     assert {k[:3] for k in own} == {
         (r["method"], r["backbone"], r["data"]) for r in table if r["method"] == "mLDFR"
@@ -153,13 +133,13 @@ def test_the_papers_results_are_those_of_the_data_file() -> None:
 def test_one_method_has_one_value() -> None:
     """Whatever table a figure is printed in."""
     values: dict[tuple[str, ...], set[str]] = {}
-    for key, value in published().items():
+    for key, value in PUBLISHED.items():
         values.setdefault(key[1:], set()).add(value)
     assert not {key: found for key, found in values.items() if len(found) > 1}
 
 
 @pytest.mark.parametrize(
-    ("switches", "expected", "scales"),
+    ("options", "expected", "scales"),
     [
         ("", (3, 4), [1, 1.5, 2]),
         ("model.inserts.sa=None", (0, 4), [1, 1.5, 2]),
@@ -168,8 +148,8 @@ def test_one_method_has_one_value() -> None:
         ("model.inserts=None model.fusion.scales=1.0,", (0, 0), [1]),
     ],
 )
-def test_the_creatures_config_takes_the_same_switches(switches, expected, scales) -> None:
-    config = load_config(CREATURES, parse_options(switches.split()))
+def test_the_creatures_config_takes_the_same_switches(options, expected, scales) -> None:
+    config = load_config(CREATURES, parse_options(options.split()))
     check(config, "train")
     model = build_localizer(plain(config.model))
     assert modules_of(model) == expected

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import re
 from itertools import product
 from pathlib import Path
@@ -13,10 +12,9 @@ import wsoltool_plugins
 from wsoltool.commands.options import parse_options
 from wsoltool.config import bundled_configs, load_config, plain
 from wsoltool.models.boxes import OtsuBoxes, ThresholdBoxes
-from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.models.localizer import HeadMaps, Localizer
 from wsoltool.models.pooling import GlobalAveragePool
-from wsoltool.preflight import check
+from wsoltool.testing import published_figures, section_tables, switches
 from wsoltool_plugins.revisited_cam.pooling import WeightedGlobalAveragePool
 from wsoltool_plugins.revisited_cam.recombination import RecombinedWeights
 from wsoltool_plugins.revisited_cam.two_stage import TwoStageBoxes
@@ -32,33 +30,11 @@ BASES = {
     "revisited_cam_small_creatures.py": "cam/cam_small_creatures_coats.py",
     "revisited_cam_mobilenetv1_tinyimagenet50.py": "cam/cam_mobilenetv1_tinyimagenet50.py",
 }
-
-
-def tables() -> list[dict[str, list[str]]]:
-    """Of each table of the Ablations: a row's cells but the last -> its switches."""
-    text = (HOME / "README.md").read_text(encoding="utf-8")
-    block = text.partition("## Ablations")[2].partition("\n## ")[0]
-    found = []
-    for part in block.split("\n\n"):
-        lines = [line.split("|")[1:-1] for line in part.splitlines() if line.startswith("|")]
-        if lines:
-            found.append(
-                {" / ".join(map(str.strip, row)): _switches(cell) for *row, cell in lines[2:]}
-            )
-    return found
-
-
-def _switches(cell: str) -> list[str]:
-    return " ".join(re.findall("`(.+?)`", cell)).split()
-
-
-COMBINATIONS, ADDED, READINGS = tables()
-
-
-def built(name: str, options: list[str] = ()) -> Localizer:
-    config = load_config(name, parse_options(options))
-    check(config, "train")
-    return build_localizer(without_pretrained(plain(config.model)))
+#: Of each table: a row's cells but the last -> its switches.
+COMBINATIONS, ADDED, READINGS = (
+    {" / ".join(name): switches(cell) for *name, cell in map(dict.values, table)}
+    for table in section_tables(HOME / "README.md", "Ablations")
+)
 
 
 def parts_of(localizer: Localizer) -> tuple[bool, bool, bool]:
@@ -78,10 +54,12 @@ def parts_of(localizer: Localizer) -> tuple[bool, bool, bool]:
 
 
 @pytest.mark.parametrize("has", list(product([True, False], repeat=3)))
-def test_a_combination_has_the_parts_that_its_row_says(has: tuple[bool, bool, bool]) -> None:
+def test_a_combination_has_the_parts_that_its_row_says(
+    network, has: tuple[bool, bool, bool]
+) -> None:
     row = " / ".join("yes" if part else "no" for part in has)
     assert len(COMBINATIONS) == 8
-    assert parts_of(built(SMALL, COMBINATIONS[row])) == has
+    assert parts_of(network(SMALL, *COMBINATIONS[row])) == has
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -100,23 +78,23 @@ def test_every_config_is_plain_cam_without_the_parts(name: str) -> None:
 @pytest.mark.parametrize(
     "name", ["cam/cam_small_creatures.py", "cam/cam_mobilenetv1_tinyimagenet50.py"]
 )
-def test_each_part_is_added_to_plain_cam_alone(name: str, part: str) -> None:
+def test_each_part_is_added_to_plain_cam_alone(network, name: str, part: str) -> None:
     assert set(ADDED) == set(PARTS)
-    assert parts_of(built(name, ADDED[part])) == tuple(part == other for other in PARTS)
+    assert parts_of(network(name, *ADDED[part])) == tuple(part == other for other in PARTS)
 
 
-def test_all_parts_are_added_to_plain_cam_together() -> None:
+def test_all_parts_are_added_to_plain_cam_together(network) -> None:
     options = [option for part in PARTS for option in ADDED[part]]
-    assert parts_of(built("cam/cam_small_creatures.py", options)) == (True, True, True)
+    assert parts_of(network("cam/cam_small_creatures.py", *options)) == (True, True, True)
 
 
-def test_thresholds_of_the_map_alone_are_a_switch_too() -> None:
+def test_thresholds_of_the_map_alone_are_a_switch_too(network) -> None:
     (option,) = re.findall("`(model.boxes.type=Otsu.+?)`", (HOME / "README.md").read_text("utf-8"))
-    assert isinstance(built(SMALL, [option]).boxes, OtsuBoxes)
+    assert isinstance(network(SMALL, option).boxes, OtsuBoxes)
 
 
-def test_our_readings_are_switches() -> None:
-    localizer = built(SMALL, [option for options in READINGS.values() for option in options])
+def test_our_readings_are_switches(network) -> None:
+    localizer = network(SMALL, *(option for options in READINGS.values() for option in options))
     assert localizer.head.pooling.literal
     boxes = localizer.boxes
     assert (boxes.cut, boxes.min_seeds, len(boxes.thresholds)) == ("pixels", 1, 100)
@@ -124,9 +102,9 @@ def test_our_readings_are_switches() -> None:
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_every_config_has_the_three_parts_as_the_thesis_sets_them(name: str) -> None:
+def test_every_config_has_the_three_parts_as_the_thesis_sets_them(network, name: str) -> None:
     """Section 5.5.1: thresholds every 0.05, at least four seeds."""
-    localizer = built(name)
+    localizer = network(name)
     assert parts_of(localizer) == (True, True, True)
     assert not localizer.head.pooling.literal
     boxes = localizer.boxes
@@ -147,11 +125,12 @@ def test_there_is_a_config_for_each_base() -> None:
 
 
 def test_the_readme_shows_the_published_figures() -> None:
-    with (HOME / "published.csv").open(encoding="utf-8", newline="") as file:
-        values = {(r["method"], r["metric"]): r["value"] for r in csv.DictReader(file)}
-    text = (HOME / "README.md").read_text(encoding="utf-8")
-    table = text.partition("## Figures")[2].replace("RCAM of the thesis", "RCAM")
-    lines = [line for line in table.splitlines() if line.startswith("|")]
-    for method in ("CAM", "EIL", "MCI", "ICL", "RCAM"):
-        shown = f"| {method} | {values[method, 'Top-1 Cls']} | {values[method, 'Top-1 Loc']} |"
-        assert shown in lines
+    figures = published_figures(HOME / "published.csv")
+    values = {(figure.method, figure.metric): figure.value for figure in figures}
+    table, *_ = section_tables(HOME / "README.md", "Figures")
+    shown = {row.pop(""): row for row in table}
+    shown["RCAM"] = shown.pop("RCAM of the thesis")
+    assert shown == {
+        method: {metric: values[method, metric] for metric in ("Top-1 Cls", "Top-1 Loc")}
+        for method in ("CAM", "EIL", "MCI", "ICL", "RCAM")
+    }
