@@ -12,13 +12,14 @@ import pytest
 import wsoltool_plugins
 from wsoltool.commands.options import parse_options
 from wsoltool.config import load_config
+from wsoltool.evaluation.rows import FIXED, FULLSUP, IMAGE_ORACLE, ORACLE
 from wsoltool.testing import measured_figures
 
 FILES = sorted(Path(wsoltool_plugins.__path__[0]).glob("*/measured.csv"))
 
 
 def test_there_are_some() -> None:
-    assert {"fam", "mldfr"} <= {path.parent.name for path in FILES}
+    assert {"adh", "ass", "fam", "mldfr", "revisited_cam"} <= {path.parent.name for path in FILES}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.parent.name)
@@ -28,7 +29,7 @@ def test_each_figure_is_given_once_for_the_same_seeds(path: Path) -> None:
     by_row, by_training = defaultdict(set), defaultdict(set)
     for figure in figures:
         assert 0 <= figure.value <= 100
-        assert figure.threshold in ("", "fixed", "fullsup")
+        assert figure.threshold in ("", FIXED, FULLSUP, ORACLE, IMAGE_ORACLE)
         row = figure.metric, figure.threshold, figure.subset
         by_row[figure.config, figure.options, row].add(figure.seed)
         by_training[figure.config, figure.options].add(figure.seed)

@@ -42,7 +42,8 @@ class MeasuredFigure(NamedTuple):
         dataset: The data set.
         seed: The run's.
         metric: By our name.
-        threshold: ``fixed``; ``fullsup``, chosen with true boxes; empty for metrics without.
+        threshold: Its source, as :mod:`wsoltool.evaluation.summary` names them; empty for metrics
+            without.
         subset: The part of the data, as in ``small``, or ``all``.
         value: In percent.
     """
