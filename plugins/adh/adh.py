@@ -38,7 +38,7 @@ class DualHiding(MaskEraser):
     Which images it acts on is the rule of the selection strategy, asked of the peak alone: this
     mask takes the place of :math:`M_{drop1}` in Algorithm 1. In ``hidden`` images it is hidden, in
     ``scattered`` ones the background too, in ``passed`` ones nothing. Each insert point decides
-    alone. Features must not be negative: insert it behind a ReLU.
+    alone. Features must not be negative: insert it behind a ReLU; training stops otherwise.
 
     **The expected pixel is a mean.** At the printed ``temperature`` of 1, a map whose values differ
     by less than 1 or so has a softmax that is nearly uniform, and its expected pixel lies near the

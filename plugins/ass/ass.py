@@ -28,7 +28,8 @@ class SelectionStrategy(MaskEraser):
     2. ``passed``: the target is small, or the peak covers much of it: nothing is hidden.
     3. ``hidden``: all other images. The peak is hidden.
 
-    The decision is each insert point's own. Features must not be negative: insert it behind a ReLU.
+    The decision is each insert point's own. Features must not be negative: insert it behind a ReLU;
+    training stops otherwise.
 
     Args:
         peak: :math:`D_1` is where the attention reaches this share of its maximum.

@@ -11,6 +11,7 @@ from torch import nn
 from wsoltool.engine.erasing import ErasingHook
 from wsoltool.engine.hooks import ProgressHook
 from wsoltool.engine.training import train
+from wsoltool.errors import ConfigError
 from wsoltool.models.contracts import MaskEraser
 
 
@@ -121,3 +122,13 @@ def test_a_training_writes_it_into_its_log(tiny_config, tmp_path, capsys):
     assert "SelectionStrategy at stage3 hides nothing" not in shown
     content = torch.load(last)
     assert not [name for name in content["state_dict"] if name.startswith("inserts.")]
+
+
+def test_an_eraser_before_a_relu_stops_the_training_at_once(tiny_config, tmp_path):
+    inserts = [{"at": "conv2", "module": {"type": "ass.SelectionStrategy"}}]
+    options = {"model__inserts": inserts, "train_cfg__val_interval": 0}
+    with pytest.raises(ConfigError, match="SelectionStrategy at conv2 looks at negative") as caught:
+        train(tiny_config(**options), tmp_path)
+    assert caught.value.at == "model.inserts"
+    assert "behind a ReLU" in caught.value.expected
+    assert not list(tmp_path.glob("*.pth"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from wsoltool.engine.hooks import tell
+from wsoltool.errors import ConfigError
 from wsoltool.models.contracts import MaskEraser
 from wsoltool.models.erasing import HIDDEN_AREA, mask_erasers
 
@@ -20,9 +22,14 @@ class ErasingHook(Hook):
 
     They are means over all images that the epoch has trained on, those of all processes. After
     the last epoch people are told too, and what to do about erasers that hide nothing.
+
+    Raises:
+        ConfigError: After the first step, where the attention of an eraser is negative: thresholds
+            at shares of its maximum then mean nothing.
     """
 
     def __init__(self) -> None:
+        self._checked = False
         self._sums: dict[str, float] = {}
         self._images = 0
 
@@ -36,6 +43,9 @@ class ErasingHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
+        if not self._checked:
+            check_attention(_erasers(runner))
+            self._checked = True
         images = len(data_batch["samples"])
         self._images += images
         outputs = outputs or {}
@@ -66,6 +76,19 @@ class ErasingHook(Hook):
         all_reduce(sums)
         *totals, images = sums.tolist()
         return {name: total / images for name, total in zip(self._sums, totals, strict=True)}
+
+
+def check_attention(erasers: Mapping[str, MaskEraser]) -> None:
+    """Raise ConfigError if an eraser's attention of the last batch is negative somewhere."""
+    for name, eraser in erasers.items():
+        attention = None if eraser.hiding is None else eraser.hiding.attention
+        if attention is not None and attention.min() < 0:
+            raise ConfigError(
+                f"{type(eraser).__name__} at {name} looks at negative activations",
+                at="model.inserts",
+                expected="an insert point behind a ReLU, such as relu5_3 for conv5_3",
+                hint="wsoltool complexity CONFIG --points lists them",
+            )
 
 
 def _erasers(runner: Runner) -> dict[str, MaskEraser]:
