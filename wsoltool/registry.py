@@ -169,8 +169,8 @@ def _unimplemented(cls: type) -> list[str]:
 
 def constructor_arguments(cls: type) -> dict[str, inspect.Parameter]:
     """The keyword arguments that a class takes, without ``self``."""
-    # Python's own constructors, of classes without one, belong to no module.
-    if getattr(cls.__init__, "__module__", None) == "torch.nn.modules.module":  # type: ignore[misc]
+    owner = next(base for base in cls.__mro__ if "__init__" in vars(base))
+    if owner.__module__ == "torch.nn.modules.module":
         return {}  # a module's own constructor says that it takes all, and refuses all
     parameters = dict(inspect.signature(cls).parameters)
     return {

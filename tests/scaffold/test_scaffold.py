@@ -1,5 +1,6 @@
 """A new plugin works as it is written: its tests pass, its config trains, ruff is content."""
 
+import re
 from importlib.util import find_spec
 
 import pytest
@@ -56,7 +57,8 @@ def test_its_tests_can_fail(tmp_path, run_python):
 def test_it_is_listed_and_checked(plugin, tmp_path, run_python):
     folder, path = plugin
     here = {"cwd": tmp_path, "PYTHONPATH": path}
-    assert "my_cam   MyCam: one line" in run_python("-m", "wsoltool", "plugins", **here)
+    listed = run_python("-m", "wsoltool", "plugins", **here)
+    assert re.search(r"^my_cam +MyCam: one line", listed, re.MULTILINE)
     config = folder / "configs" / "my_cam_small_creatures.py"
     assert "no problems" in run_python("-m", "wsoltool", "check", config, **here)
 
