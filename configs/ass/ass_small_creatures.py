@@ -6,7 +6,7 @@ to learn; here the coat tells it too.
 
 _base_ = ["../cam/cam_small_creatures_coats.py"]
 
-# A creature's attention covers some 3 % of the map, where the thesis calls below 20 % small,
+# A creature's attention covers 3 to 6 % of the map, where the thesis calls below 20 % small,
 # and a peak at 0.8 is a handful of positions, whose loss goes unnoticed: so 2 % and 0.5. The
 # thesis's dispersion of 40 is for 28 x 28 positions at the first place, and hardly ever reached on
 # the 14 x 14 of the others. It grows as the square of the side, here 24 everywhere.

@@ -1,7 +1,7 @@
 """The revisited CAM: weighted pooling, recombined weights, boxes whose threshold is chosen.
 
 Zhang: Localizing Object Position by Using only Image-level Labels, master's thesis, Concordia
-University, March 2021, chapter 5. https://spectrum.library.concordia.ca
+University, March 2021, chapter 5. https://www.concordia.ca (Spectrum, its repository)
 """
 
 from wsoltool.plugin import hookimpl

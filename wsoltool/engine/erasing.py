@@ -10,6 +10,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import Tensor
 
 from wsoltool.engine.hooks import tell
 from wsoltool.errors import ConfigError
@@ -30,7 +31,7 @@ class ErasingHook(Hook):
 
     def __init__(self) -> None:
         self._checked = False
-        self._sums: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
         self._images = 0
 
     def before_train_epoch(self, runner: Runner) -> None:
@@ -51,8 +52,9 @@ class ErasingHook(Hook):
         outputs = outputs or {}
         for name in _figures(_erasers(runner)):
             if name in outputs:
-                share = outputs[name].detach().item()
-                self._sums[name] = self._sums.get(name, 0.0) + images * share
+                # Summed where it is: a number asked of a GPU in every step would wait for it.
+                share = images * outputs[name].detach().double()
+                self._sums[name] = share + self._sums[name] if name in self._sums else share
 
     def after_train_epoch(self, runner: Runner) -> None:
         if not self._sums:
@@ -72,7 +74,8 @@ class ErasingHook(Hook):
 
     def _means(self) -> dict[str, float]:
         """The shares over all images of all processes, the same in each."""
-        sums = torch.tensor([*self._sums.values(), self._images], dtype=torch.float64)
+        sums = torch.stack([*self._sums.values()]).cpu()
+        sums = torch.cat([sums, sums.new_tensor([self._images])])
         all_reduce(sums)
         *totals, images = sums.tolist()
         return {name: total / images for name, total in zip(self._sums, totals, strict=True)}
