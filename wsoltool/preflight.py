@@ -40,6 +40,7 @@ TOP_LEVEL: dict[str, str] = {
     "randomness": "seed",
     "work_dir": "folder of logs and checkpoints",
     "load_from": "checkpoint whose weights training starts from",
+    "stages": "what is done in turn, where a training has several steps: a list, or a plan",
 }
 
 #: Whose keys are names of groups, where it is a dict.
@@ -218,6 +219,10 @@ def _slot_problems(
     if not isinstance(value, Mapping):
         yield ConfigError(f"{value!r} is no component", at=at, expected="dict(type=...)")
         return
+    if _are_named(value):
+        for name, item in value.items():
+            yield from _slot_problems(item, kinds, f"{at}.{name}", components)
+        return
     try:
         cls = components.resolve(kinds, value.get("type"), f"{at}.type")
     except WsolError as error:
@@ -226,6 +231,12 @@ def _slot_problems(
     supplied = {name for kind in kinds for name in KINDS[kind].injected}
     given = [key for key in value if key != "type"]
     yield from argument_problems(cls, given, at, supplied)
+
+
+def _are_named(value: Mapping[str, Any]) -> bool:
+    """Whether a slot holds components by name, not one component."""
+    named = (item is None or isinstance(item, Mapping) for item in value.values())
+    return bool(value) and "type" not in value and all(named)
 
 
 def _evaluation_problems(evaluation: Any, metrics: Any) -> Iterable[WsolError]:

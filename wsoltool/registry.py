@@ -84,16 +84,20 @@ KINDS: dict[str, Kind] = {
         Kind(
             "runner hook", "wsoltool_runner_hooks", "mmengine.hooks:Hook", foreign=_MMENGINE_HOOKS
         ),
+        Kind("stage", "wsoltool_stages", "wsoltool.engine.stages:Stage"),
+        Kind("stage plan", "wsoltool_stage_plans", "wsoltool.engine.stages:StagePlan"),
     )
 }
 
-#: Config key -> the kinds of component that may stand there, alone or in a list.
+#: Config key -> the kinds of component that may stand there, alone, in a list or by name.
 SLOTS: dict[str, tuple[str, ...]] = {
     "backbone": ("backbone",),
+    "networks": ("backbone",),
     "module": ("recalibration", "eraser"),
     "batch_augmentations": ("batch augmentation",),
     "head": ("CAM head",),
     "map_source": ("map source",),
+    "source": ("map source",),
     "fusion": ("fusion",),
     "boxes": ("box extractor",),
     "loss": ("loss",),
@@ -103,6 +107,7 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "pipeline": ("transform",),
     "metrics": ("metric",),
     "custom_hooks": ("runner hook",),
+    "stages": ("stage", "stage plan"),
 }
 
 

@@ -170,6 +170,14 @@ class CAMHead(nn.Module):
         """
         return None
 
+    def class_vectors(self) -> Tensor | None:
+        """``(K, D)``: a vector for each class, by which classes can be compared; None if none.
+
+        The rows of :meth:`class_weights` by default; a head of several classifiers puts their
+        rows side by side.
+        """
+        return self.class_weights()
+
     def scores(self, features: Mapping[str, Tensor]) -> Tensor:
         """``(B, K)`` probabilities for ranking classes; softmax of the logits by default."""
         return self.logits(features).softmax(dim=1)

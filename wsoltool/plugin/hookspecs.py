@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from wsoltool.datasets.base import LocalizationDataset
     from wsoltool.datasets.readers.base import RecordReader
+    from wsoltool.engine.stages import Stage, StagePlan
     from wsoltool.errors import WsolError
     from wsoltool.models.contracts import (
         Backbone,
@@ -117,6 +118,16 @@ def wsoltool_metrics() -> list[type[BaseMetric]]:
 @hookspec
 def wsoltool_runner_hooks() -> list[type[Hook]]:
     """mmengine hooks that act during training; config key ``custom_hooks``."""
+
+
+@hookspec
+def wsoltool_stages() -> list[type[Stage]]:
+    """Steps of a training in stages; an entry of config key ``stages``."""
+
+
+@hookspec
+def wsoltool_stage_plans() -> list[type[StagePlan]]:
+    """All the stages of a method out of a few options; config key ``stages``."""
 
 
 @hookspec

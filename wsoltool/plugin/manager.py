@@ -230,7 +230,7 @@ class Catalogue:
             return self._accept_built(kinds, config, at)
         cls = self.resolve(kinds, config.get("type"), f"{at}.type")
         arguments = {
-            key: self._build_nested(key, value, f"{at}.{key}")
+            key: self._build_nested(key, value, f"{at}.{key}", supplied)
             for key, value in config.items()
             if key != "type"
         }
@@ -255,12 +255,23 @@ class Catalogue:
             expected=f"dict(type=...) of a {_or(kinds)}",
         )
 
-    def _build_nested(self, key: str, value: Any, at: str) -> Any:
+    def _build_nested(self, key: str, value: Any, at: str, supplied: Mapping[str, Any]) -> Any:
         kinds = SLOTS.get(key)
-        if kinds and isinstance(value, Mapping) and "type" in value:
-            return self.build(kinds, value, at)
-        if kinds and isinstance(value, (list, tuple)):
-            return [self.build(kinds, item, f"{at}[{i}]") for i, item in enumerate(value)]
+        if kinds is None or value is None:
+            return value
+        # What is injected here reaches components inside that ask for the same.
+        injected = {name for kind in kinds for name in KINDS[kind].injected}
+        inner = {name: given for name, given in supplied.items() if name in injected}
+        if isinstance(value, (list, tuple)):
+            return [self.build(kinds, item, f"{at}[{i}]", **inner) for i, item in enumerate(value)]
+        if isinstance(value, Mapping) and "type" in value:
+            return self.build(kinds, value, at, **inner)
+        if isinstance(value, Mapping):
+            return {
+                name: self.build(kinds, item, f"{at}.{name}", **inner)
+                for name, item in value.items()
+                if item is not None
+            }
         return value
 
 
