@@ -1,4 +1,4 @@
-"""Two-path attention on CUB-200-2011 with InceptionV3: CAM's config with its head, rate and batches.
+"""Two-path attention on CUB-200-2011 with InceptionV3: CAM's config with its head and rate.
 
 The paper's network and data: section 4.
 """

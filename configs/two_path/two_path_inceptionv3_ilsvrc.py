@@ -1,4 +1,4 @@
-"""Two-path attention on ILSVRC with InceptionV3: CAM's config with its head, rate and batches.
+"""Two-path attention on ILSVRC with InceptionV3: CAM's config with its head and rate.
 
 The paper has CUB alone; its rates and batches are taken over.
 """
