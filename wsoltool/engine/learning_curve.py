@@ -9,6 +9,7 @@ from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -84,7 +85,7 @@ class LearningCurveHook(Hook):
         for name, loss in (outputs or {}).items():
             if "loss" in name:
                 # Summed where it is: a number asked of a GPU in every step would wait for it.
-                share = images * loss.detach().double()
+                share = images * loss.detach().to(_sum_type(loss))
                 self._sums[name] = share + self._sums[name] if name in self._sums else share
                 self._images[name] = self._images.get(name, 0) + images
 
@@ -121,6 +122,11 @@ class LearningCurveHook(Hook):
         if len(self._points) > self._drawn:
             self._drawn = len(self._points)
             draw(Path(runner.work_dir, PLOT), self._points)
+
+
+def _sum_type(loss: Tensor) -> torch.dtype:
+    """Of sums over an epoch; Apple's GPUs have no float64."""
+    return torch.float32 if loss.device.type == "mps" else torch.float64
 
 
 def write_points(path: Path, points: Iterable[Point]) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 _WIDTH, _HEIGHT, _DPI = 9.0, 3.4, 110  # inches of a panel, and dots an inch
 #: Colours that stay apart for colour-blind readers (Okabe and Ito), then other strokes.
@@ -19,6 +19,8 @@ _STROKES = ("-", "--", ":", "-.")
 _DECADES_APART = 50.0
 #: Names beside a panel, before they need a second column.
 _ROWS = 14
+#: Places up to which each has a dot.
+_DOTS = 30
 
 
 class Panel(NamedTuple):
@@ -64,12 +66,15 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         stroke = _STROKES[index // len(_COLORS) % len(_STROKES)]
         places = sorted(line)
         values = [line[place] if math.isfinite(line[place]) else math.nan for place in places]
-        few = len(places) <= 30
-        axes.plot(places, values, stroke, color=color, label=name, marker="o" if few else None, ms=4)
+        # The first is the widest, so that one that lies upon it does not hide it.
+        width = max(3.0 - 0.6 * index, 1.2)
+        dots = {"marker": "o", "markersize": 2.5 * width} if len(places) <= _DOTS else {}
+        axes.plot(places, values, stroke, color=color, label=name, linewidth=width, **dots)
         _mark_lost(axes, [p for p in places if not math.isfinite(line[p])], color)
     logarithmic = _spans_decades(panel)
     if logarithmic:
         axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylabel(f"{panel.label} (logarithmic)" if logarithmic else panel.label)
     axes.grid(alpha=0.3)
     columns = math.ceil(len(axes.get_legend_handles_labels()[1]) / _ROWS)
