@@ -46,18 +46,16 @@ class AttentionBranch(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.norm = nn.BatchNorm2d(channels)
         self.responses = nn.Sequential(
-            nn.Conv2d(channels, num_classes, kernel_size=1, bias=False),
+            _convolution(channels, num_classes, kernel_size=1),
             nn.BatchNorm2d(num_classes),
             nn.ReLU(),
         )
         self.attention = nn.Sequential(
-            nn.Conv2d(num_classes, 1, kernel_size=3, padding=1, bias=False),
+            _convolution(num_classes, 1, kernel_size=3),
             nn.BatchNorm2d(1),
             nn.Sigmoid(),
         )
-        self.classifier = nn.Conv2d(num_classes, num_classes, kernel_size=1, bias=False)
-        for module in (self.responses[0], self.attention[0], self.classifier):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        self.classifier = _convolution(num_classes, num_classes, kernel_size=1)
 
     def forward(self, features: Tensor) -> Attention:
         """x, ``(B, C, h, w)``, to M and z."""
@@ -65,6 +63,12 @@ class AttentionBranch(nn.Module):
         # The mean and a 1x1 convolution without bias may swap places.
         pooled = responses.mean(dim=(2, 3), keepdim=True)
         return Attention(self.attention(responses), self.classifier(pooled).flatten(1))
+
+
+def _convolution(channels: int, outputs: int, kernel_size: int) -> nn.Conv2d:
+    layer = nn.Conv2d(channels, outputs, kernel_size, padding=kernel_size // 2, bias=False)
+    nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+    return layer
 
 
 def attended(features: Tensor, attention: Tensor) -> Tensor:
