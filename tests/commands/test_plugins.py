@@ -9,7 +9,18 @@ import pytest
 from wsoltool.plugin import manager
 from wsoltool.plugin.manager import discover
 
-BUILTINS = ["adh", "ass", "cam", "fam", "gradcam", "has", "mldfr", "revisited_cam"]
+BUILTINS = [
+    "abn",
+    "adh",
+    "ass",
+    "cam",
+    "fam",
+    "gradcam",
+    "has",
+    "mldfr",
+    "revisited_cam",
+    "two_path",
+]
 
 
 @pytest.fixture

@@ -127,7 +127,7 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         if is_main_process() and metrics:
-            shown = [f"{name} {value:.2f}" for name, value in _headlines(metrics)]
+            shown = [f"{name} {value:.2f}" for name, value in headlines(metrics)]
             self.console.print("train-fullsup: " + "  ".join(shown))
 
     def _tell_data(self, runner: Runner) -> None:
@@ -180,7 +180,8 @@ def tell(runner: Runner, line: str) -> None:
             hook.tell(runner, line)
 
 
-def _headlines(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+def headlines(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The few of a validation's figures that people are shown, in percent."""
     wanted = ("Top-1 Cls", "GT-known Loc", "MaxBoxAccV2")
     # Without the localization table: the first of what the config asks for.
     names = [name for name in wanted if name in metrics] or list(metrics)[:4]

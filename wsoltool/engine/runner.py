@@ -27,6 +27,7 @@ from wsoltool.engine.hooks import (
     ProgressHook,
     SyncStatisticsHook,
 )
+from wsoltool.engine.learning_curve import LearningCurveHook
 from wsoltool.engine.optimization import Bfloat16OptimWrapper, as_config_error, with_constructor
 from wsoltool.engine.schedules import ScheduleHook
 from wsoltool.errors import CheckpointError, ConfigError, WsolError
@@ -180,6 +181,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
                 SyncStatisticsHook(),
                 ProgressHook(log_interval),
                 ErasingHook(),
+                LearningCurveHook(),
                 *hooks,
             ],
             randomness=randomness,
