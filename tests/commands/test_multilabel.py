@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import csv
 import json
+from collections import Counter
 
+import cv2
+import numpy as np
 import pytest
 
 from wsoltool.cli import main
@@ -24,8 +28,14 @@ TINY = [
     "train_cfg.val_interval=1",
     "metrics.0.resamples=10",
     "metrics.1.resamples=10",
+    "metrics.2.resamples=10",
 ]
 FIGURES = {
+    "classification/mAP",
+    "classification/mAP (11 points)",
+    "classification/F1 (micro)",
+    "classification/F1 (macro)",
+    "classification/Top-1 hit",
     "mAP@0.5",
     "mAP@0.3",
     "mAP@0.1",
@@ -67,6 +77,7 @@ def test_training_validates_by_the_further_metrics(run):
 def test_tables_figures_and_gallery(scored, tmp_path):
     outcome = scored()
     assert outcome.code == 0, outcome
+    assert "Classification of 10 images, percent" in outcome.out
     assert "Detection of 10 images, percent" in outcome.out
     assert "Segmentation of 10 images, percent" in outcome.out
     assert "Localization of" not in outcome.out
@@ -77,6 +88,7 @@ def test_tables_figures_and_gallery(scored, tmp_path):
     rows = {row["metric"]: row for row in content["further_rows"]}
     assert rows.keys() == FIGURES
     assert next(iter(rows["CorLoc"]["per_class"])) == "round-blazed"
+    assert rows["classification/mAP"]["controls"].keys() == {"chance"}
     assert rows["mAP@0.1"]["controls"].keys() == {"whole image", "centre box", "shuffled scores"}
     low, high = rows["segmentation/mIoU (label)"]["interval"]
     assert 0 <= low <= high <= 100
@@ -110,15 +122,60 @@ def test_the_localization_table_refuses_several_labels_before_scoring(run, refus
     assert "val_dataloader" in message
 
 
-def test_boxes_of_photos_by_a_multi_label_network(run, wsoltool, tmp_path):
-    import cv2
-    import numpy as np
+@pytest.fixture
+def localized(run, wsoltool, tmp_path):
+    """Localize one photo; what was printed, its record, and the table's lines."""
+    photo, out = tmp_path / "photo.png", tmp_path / "out"
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    cv2.imwrite(str(photo), noise)
 
-    photo = tmp_path / "photo.png"
-    cv2.imwrite(str(photo), np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
-    out = tmp_path / "out"
-    outcome = wsoltool("localize", CONFIG, run / "last.pth", photo, "--top", 2, "--out", out)
-    assert outcome.code == 0, outcome
-    (record,) = json.loads((out / "boxes.json").read_text())["images"]
+    def localize(*options):
+        outcome = wsoltool("localize", CONFIG, run / "last.pth", photo, "--out", out, *options)
+        assert outcome.code == 0, outcome
+        (record,) = json.loads((out / "boxes.json").read_text())["images"]
+        with (out / "boxes.csv").open() as file:
+            return outcome.out, record, list(csv.DictReader(file))
+
+    return localize
+
+
+def test_boxes_of_photos_by_a_multi_label_network(localized):
+    _, record, _ = localized("--top", 2)
     first, second = (found["class_score"] for found in record["predictions"])
     assert 1 >= first >= second > 0
+
+
+def test_every_class_that_a_photo_probably_shows(localized, tmp_path):
+    small = ("model.boxes.threshold=0.5", "model.boxes.min_area=0.0")
+    _, every, table = localized("--min-score", 0, "--cfg-options", *small)
+    scores = [found["class_score"] for found in every["predictions"]]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+    assert len(list((tmp_path / "out" / "overlays").iterdir())) == 5
+    boxes = {found["class"]: found["boxes"] for found in every["predictions"]}
+    assert max(map(len, boxes.values())) > 1, "several instances of a class"
+    assert Counter(row["class"] for row in table) == Counter(
+        {name: len(own) for name, own in boxes.items() if own}
+    )
+    middle = (scores[1] + scores[2]) / 2
+    text, record, _ = localized("--min-score", middle)
+    assert [found["class_score"] for found in record["predictions"]] == scores[:2]
+    assert "0 images without a class" in text
+    _, record, _ = localized("--min-score", middle, "--top", 1)
+    assert [found["class_score"] for found in record["predictions"]] == scores[:1]
+    names = [found["class"] for found in every["predictions"]]
+    _, record, _ = localized("--min-score", middle, "--classes", names[4], names[1])
+    assert [found["class"] for found in record["predictions"]] == [names[1]]
+
+
+def test_a_photo_may_show_no_class(localized):
+    text, record, table = localized("--min-score", 1)
+    assert record["predictions"] == table == []
+    assert "1 images without a class of probability 1 or more" in text
+
+
+def test_a_probability_above_1_is_refused(run, refused, tmp_path):
+    arguments = (run / "last.pth", tmp_path, "--out", tmp_path / "out", "--min-score", 1.5)
+    message = refused("localize", CONFIG, *arguments)
+    assert "--min-score=1.5" in message
+    assert "a number from 0 to 1" in message

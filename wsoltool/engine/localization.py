@@ -22,7 +22,14 @@ from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import EXTENSIONS, read_image
 from wsoltool.engine.dataloaders import build_pipeline
 from wsoltool.engine.scoring import load_localizer
-from wsoltool.errors import CheckpointError, ConfigError, DataError, WsolError, did_you_mean
+from wsoltool.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    WsolError,
+    check_number,
+    did_you_mean,
+)
 from wsoltool.models.prediction import Prediction
 from wsoltool.paths import writable_folder
 from wsoltool.preflight import check
@@ -67,8 +74,11 @@ class PhotoLocalizer:
     Args:
         config: Of the training; its test pipeline is applied to the photos.
         checkpoint: Of the training.
-        top: Classes for each photo, best scores first.
+        top: Classes for each photo at most, best scores first; None for 1, or with ``min_score``
+            for any number.
         classes: Localize these classes instead.
+        min_score: Smallest probability of a class that is localized, in [0, 1]; a photo may have
+            none.
 
     Raises:
         WsolError: For whatever the config or checkpoint lack.
@@ -78,12 +88,15 @@ class PhotoLocalizer:
         self,
         config: Config,
         checkpoint: str | Path,
-        top: int = 1,
+        top: int | None = None,
         classes: Sequence[str] | None = None,
+        min_score: float | None = None,
     ) -> None:
         check(config, "localize")
-        if top < 1:
+        if top is not None and top < 1:
             raise ConfigError(f"--top is {top}", expected="at least 1")
+        if min_score is not None:
+            check_number("--min-score", min_score, highest=1.0)
         model, meta = load_localizer(config, checkpoint)
         count = model.head.num_classes
         self.classes = list(meta.get("classes") or map(str, range(count)))
@@ -96,7 +109,9 @@ class PhotoLocalizer:
         self.pipeline = build_pipeline(config, "test_dataloader")
         asked = None if classes is None else [self._class_id(name) for name in classes]
         asked = asked and list(dict.fromkeys(asked))
-        model.class_query = _query(min(top, count), asked)
+        if top is None:
+            top = 1 if min_score is None else count
+        model.class_query = _query(min(top, count), asked, min_score or 0.0)
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.model.eval()
 
@@ -150,7 +165,9 @@ class PhotoLocalizer:
     def record(self, path: Path, prediction: Prediction) -> dict[str, Any]:
         """One photo's boxes as plain data: xyxy in its own pixels, x1 y1 exclusive.
 
-        A box that was cut at a threshold chosen for the photo says which.
+        ``predictions`` has an entry for each class that was asked for, the surest first unless
+        classes were named; none is a valid answer, and so is an entry without boxes. A box that was
+        cut at a threshold chosen for the photo says which.
         """
         height, width = prediction.sample.size
         found = []
@@ -250,9 +267,10 @@ def _plain(boxes: Boxes, index: int) -> dict[str, Any]:
     return plain
 
 
-def _query(top: int, asked: list[int] | None) -> Any:
+def _query(top: int, asked: list[int] | None, min_score: float) -> Any:
     def choose(sample: Sample, scores: Tensor) -> list[int]:
-        return asked or scores.topk(top).indices.tolist()
+        classes = asked or scores.topk(top).indices.tolist()
+        return [class_id for class_id in classes if scores[class_id] >= min_score]
 
     return choose
 
