@@ -122,6 +122,28 @@ def test_the_localization_table_refuses_several_labels_before_scoring(run, refus
     assert "val_dataloader" in message
 
 
+def test_two_tests_without_a_localization_table_are_compared(scored, wsoltool, tmp_path):
+    scored()
+    first = (tmp_path / "f.json").rename(tmp_path / "first.json")
+    (tmp_path / "f.further.npz").rename(tmp_path / "first.further.npz")
+    content = json.loads(first.read_text())
+    content["files"]["further"]["path"] = "first.further.npz"
+    first.write_text(json.dumps(content))
+    scored("metrics.2.threshold=0.7")
+    files, table = (first, tmp_path / "f.json"), tmp_path / "table.md"
+    options = ("--resamples", 10, "--json", tmp_path / "c.json", "--markdown", table)
+    outcome = wsoltool("compare", *files, *options)
+    assert outcome.code == 0, outcome
+    rows = json.loads((tmp_path / "c.json").read_text())["comparisons"][0]["rows"]
+    changed = {row["metric"] for row in rows if row["difference"]}
+    assert {row["metric"] for row in rows} == FIGURES
+    assert changed
+    assert all(name.startswith("segmentation/m") for name in changed)
+    outcome = wsoltool("compare", f"low={first}", f"high={files[1]}", *options)
+    assert outcome.code == 0, outcome
+    assert "| segmentation/mIoU (label) |" in table.read_text()
+
+
 @pytest.fixture
 def localized(run, wsoltool, tmp_path):
     """Localize one photo; what was printed, its record, and the table's lines."""

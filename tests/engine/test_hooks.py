@@ -8,3 +8,6 @@ def test_headlines_are_those_of_the_table_or_else_the_first_figures():
     assert _headlines(table) == [("Top-1 Cls", 3.0), ("GT-known Loc", 2.0)]
     further = dict.fromkeys(("mAP@0.5", "mAP@0.3", "mAP@0.1", "CorLoc", "other"), 5.0)
     assert [name for name, _ in _headlines(further)] == ["mAP@0.5", "mAP@0.3", "mAP@0.1", "CorLoc"]
+    several = dict.fromkeys(("c/mAP", "c/F1", "c/Top-1", "mAP@0.5", "mAP@0.3", "CorLoc"), 5.0)
+    names = [name for name, _ in _headlines(several)]
+    assert names == ["c/mAP", "c/F1", "mAP@0.5", "mAP@0.3"], "of each metric the first two"
