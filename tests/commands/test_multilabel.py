@@ -111,6 +111,17 @@ def test_other_metrics_are_printed_as_lines(scored):
     assert "Segmentation" not in outcome.out
 
 
+def test_a_loss_for_one_class_is_refused_before_training(refused, wsoltool, tmp_path):
+    loss = "model.head.loss={'type': 'CrossEntropy'}"
+    message = refused("train", CONFIG, "--work-dir", tmp_path, *TINY, loss)
+    assert "CrossEntropy takes one class an image, but" in message
+    assert "multi_label='share'" in message
+    assert not list(tmp_path.glob("*/vis_data/scalars.json"))
+    loss = "model.head.loss={'type': 'CrossEntropy', 'multi_label': 'share'}"
+    outcome = wsoltool("train", CONFIG, "--work-dir", tmp_path, *TINY, loss)
+    assert outcome.code == 0, outcome
+
+
 def test_the_localization_table_refuses_several_labels_before_scoring(run, refused, tmp_path):
     options = [option for option in TINY if not option.startswith("metrics.")]
     arguments = ("--work-dir", tmp_path, *options, "evaluation._delete_=True")
