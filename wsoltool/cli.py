@@ -119,7 +119,8 @@ def _test(parser: argparse.ArgumentParser) -> None:
         "--maps",
         type=Path,
         metavar="DIR",
-        help="write the map of each test image's true class, as evaluate reads them",
+        help="write the map of each test image's true class, as evaluate reads them; of several"
+        " true classes, a folder of maps",
     )
     parser.add_argument("--gallery", type=Path, metavar="DIR", help="write pictures and a page")
     parser.add_argument(

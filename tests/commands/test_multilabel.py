@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from wsoltool.cli import main
+from wsoltool.datasets.creatures import Creatures
 
 CONFIG = "cam/cam_small_creatures_multilabel.py"
 TINY = [
@@ -95,6 +96,30 @@ def test_tables_figures_and_gallery(scored, tmp_path):
     page = (tmp_path / "g" / "index.html").read_text()
     assert "mAP@0.5" in page
     assert page.count("<img") == 3
+
+
+def test_maps_of_every_labelled_class(scored, wsoltool, tmp_path):
+    maps = tmp_path / "maps"
+    outcome = scored("--maps", maps)
+    assert outcome.code == 0, outcome
+    assert f"maps: {maps}" in outcome.out
+    test = Creatures("test", 10, image_size=64, num_classes=5, instances=(1, 3), multi_label=True)
+    wanted = {
+        f"{image_id}/{class_id}_{test.classes[class_id]}.npy"
+        for index, image_id in enumerate(test.image_ids)
+        for class_id in np.flatnonzero(test.label(index))
+    }
+    assert len(wanted) > 10
+    assert {path.relative_to(maps).as_posix() for path in maps.rglob("*.npy")} == wanted
+    values = [np.load(maps / name) for name in wanted]
+    assert all(v.shape == (64, 64) and v.dtype == np.float32 for v in values)
+    assert all(v.min() == 0 and v.max() == 1 for v in values)
+    assert not np.array_equal(*values[:2])
+    again = scored("metrics=[{'type': 'ClassificationMetric'}]", "--maps", tmp_path / "again")
+    assert again.code == 0, again
+    assert {p.relative_to(tmp_path / "again") for p in (tmp_path / "again").rglob("*.npy")} == {
+        p.relative_to(maps) for p in maps.rglob("*.npy")
+    }, "whatever the metrics ask for"
 
 
 def test_other_metrics_are_printed_as_lines(scored):

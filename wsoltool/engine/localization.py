@@ -31,7 +31,7 @@ from wsoltool.errors import (
     did_you_mean,
 )
 from wsoltool.models.prediction import Prediction
-from wsoltool.paths import writable_folder
+from wsoltool.paths import class_file_name, writable_folder
 from wsoltool.preflight import check
 from wsoltool.structures import Boxes, Sample
 from wsoltool.visualization.overlay import (
@@ -45,7 +45,6 @@ from wsoltool.visualization.overlay import (
 
 _BATCH = 16
 _SIDE = 320
-_CLASS_LETTERS = 60
 _Answer = tuple[Path, np.ndarray, Prediction]
 
 
@@ -213,7 +212,7 @@ def localize(
             record = photo_localizer.record(path, prediction)
             run.records.append(record)
             for found in record["predictions"] if overlays else ():
-                name = f"{names[path]}.{_file_name(found['class_id'], found['class'])}.png"
+                name = f"{names[path]}.{class_file_name(found['class_id'], found['class'])}.png"
                 save_png(out / "overlays" / name, _overlay(image, prediction, found))
     finally:
         _write_tables(run, out)
@@ -280,12 +279,6 @@ def _picture_names(photos: Sequence[Path]) -> dict[Path, Path]:
     full = {path: Path(os.path.abspath(path)) for path in photos}  # noqa: PTH100 (keeps links)
     common = os.path.commonpath([path.parent for path in full.values()])
     return {path: absolute.relative_to(common) for path, absolute in full.items()}
-
-
-def _file_name(class_id: int, name: str) -> str:
-    # The number keeps classes apart whose names differ in other signs, or far behind.
-    letters = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-    return f"{class_id}_{letters[:_CLASS_LETTERS]}"
 
 
 def _overlay(image: np.ndarray, prediction: Prediction, found: dict[str, Any]) -> np.ndarray:
