@@ -171,6 +171,26 @@ def plain(node: Any) -> Any:
     return node
 
 
+def innermost_dataset(settings: Mapping[str, Any], at: str) -> tuple[Mapping[str, Any], str]:
+    """What a data set around another one is made of in the end, where images are read.
+
+    Args:
+        settings: Of a data set; one that changes another's labels, say, has it as ``dataset``.
+        at: Its config path.
+
+    Returns:
+        The innermost settings, and their path.
+
+    Example:
+        >>> outer = {"type": "Grouped", "dataset": {"type": "Images", "pipeline": []}}
+        >>> innermost_dataset(outer, "test_dataloader.dataset")
+        ({'type': 'Images', 'pipeline': []}, 'test_dataloader.dataset.dataset')
+    """
+    while isinstance(inner := settings.get("dataset"), Mapping):
+        settings, at = inner, f"{at}.dataset"
+    return settings, at
+
+
 def walk_types(node: Any) -> Iterable[str]:
     """Every ``type`` string in a config, wherever it stands."""
     if isinstance(node, Mapping):

@@ -9,7 +9,17 @@ import pytest
 from wsoltool.plugin import manager
 from wsoltool.plugin.manager import discover
 
-BUILTINS = ["adh", "ass", "cam", "fam", "gradcam", "has", "mldfr", "revisited_cam"]
+BUILTINS = [
+    "adh",
+    "ass",
+    "cam",
+    "class_grouping",
+    "fam",
+    "gradcam",
+    "has",
+    "mldfr",
+    "revisited_cam",
+]
 
 
 @pytest.fixture
