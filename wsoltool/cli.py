@@ -47,8 +47,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt as stop:
         print(stop.args[0] if stop.args else "stopped", file=sys.stderr)
-        if arguments.command == "train":
-            print("--resume goes on after the last saved epoch", file=sys.stderr)
         return 130
     except BrokenPipeError:
         # The reader, such as head, has had enough: there is nowhere to write the rest to.
@@ -106,6 +104,13 @@ def _train(parser: argparse.ArgumentParser) -> None:
     _config(parser)
     _run(parser)
     parser.add_argument("--resume", action="store_true", help="go on after the last checkpoint")
+    parser.add_argument(
+        "--redo",
+        nargs="+",
+        default=[],
+        metavar="STAGE",
+        help="begin these stages of the config anew, and all that need them",
+    )
     parser.add_argument("--amp", action="store_true", help="mixed precision")
     parser.add_argument("--seed", type=int, help="instead of the config's randomness.seed")
 

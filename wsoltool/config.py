@@ -58,6 +58,35 @@ def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> C
     return OrderedConfig(config._cfg_dict, filename=config.filename)
 
 
+def with_overrides(config: Config, overrides: Mapping[str, Any]) -> Config:
+    """A copy of a config with parts overridden; the config itself stays as it is.
+
+    Args:
+        config: As :func:`load_config` returns it.
+        overrides: What a config that inherits from this one would say: a dict is merged into the
+            dict that stands there (``_delete_=True`` replaces it), all else replaces what stands
+            there. Keys may be dotted, as in ``--cfg-options``.
+
+    Raises:
+        ConfigError: A dict is to be merged into something that is none.
+
+    Example:
+        >>> config = Config({"model": {"head": {"num_classes": 10, "bias": True}}})
+        >>> with_overrides(config, {"model": {"head": {"num_classes": 3}}}).model
+        {'head': {'num_classes': 3, 'bias': True}}
+        >>> with_overrides(config, {"model.head": {"_delete_": True, "num_classes": 3}}).model
+        {'head': {'num_classes': 3}}
+    """
+    tree = {key: plain(config[key]) for key in config}
+    copy = OrderedConfig(tree, filename=config.filename)
+    try:
+        for key, value in overrides.items():
+            copy.merge_from_dict({key: plain(value)})
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise ConfigError(f"overrides do not fit the config: {error}") from error
+    return copy
+
+
 def config_root() -> Path:
     """The folder of the configs that come with the toolbox."""
     spec = find_spec(CONFIG_PACKAGE)

@@ -74,6 +74,8 @@ _LOWEST = {
     "max_keep_ckpts": -1,
     "seed": 0,
 }
+#: Purposes for which stages are checked too.
+_RUN_STAGES = ("train", "check")
 _REQUIRED = {
     "train": ("model", "train_dataloader", "train_cfg", "optim_wrapper"),
     "test": ("model", "test_dataloader"),
@@ -98,6 +100,8 @@ def check(config: Config, purpose: str = "check", components: Catalogue | None =
     components = components or catalogue()
     found = list(find_problems(config, purpose, components))
     found += _plugin_problems(config, components, sound=not found)
+    if _has_stages(config) and purpose in _RUN_STAGES:
+        found += _stage_problems(config, components, found)
     # A plugin that fails would be told of for each of its components.
     problems = list({str(problem): problem for problem in found}.values())
     if problems:
@@ -108,7 +112,8 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     """Problems one by one, in the config's order; without those that plugins see."""
     tree: dict[str, Any] = {key: plain(config[key]) for key in config}
     yield from unknown_keys(tree, TOP_LEVEL, "", PRIVATE_HINT)
-    for key in _REQUIRED[purpose]:
+    # What each stage is trained with must have them, and is checked for itself.
+    for key in () if _has_stages(config) else _REQUIRED[purpose]:
         if key not in tree:
             yield ConfigError(f"the config has no {key}", at=key, expected=TOP_LEVEL[key])
     for key, known in _KEYS.items():
@@ -128,6 +133,24 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     yield from optimization_problems(tree)
     yield from _evaluation_problems(tree.get("evaluation", {}), tree.get("metrics", ()))
     yield from _metric_problems(tree.get("metrics", ()), components)
+
+
+def _has_stages(config: Config) -> bool:
+    return config.get("stages") is not None
+
+
+def _stage_problems(
+    config: Config, components: Catalogue, found: Sequence[WsolError]
+) -> Iterable[WsolError]:
+    """What stages find wrong that is not wrong at the top level already."""
+    from wsoltool.engine.stage_list import stage_problems
+
+    if any((problem.at or "").startswith("stages") for problem in found):
+        return  # they cannot be made
+    told = {str(problem) for problem in found}
+    for problem in stage_problems(config, components):
+        if str(problem) not in told:
+            yield problem
 
 
 def _section_problems(node: Any, known: Sequence[str], at: str) -> Iterable[ConfigError]:
@@ -201,6 +224,9 @@ def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
     elif isinstance(node, Mapping):
         for key, value in node.items():
             here = f"{at}.{key}" if at else key
+            # A stage's overrides are checked merged into the config, by the stage.
+            if key == "config" and at.startswith("stages"):
+                continue
             # Groups of inserts have names of their own, which may be those of slots.
             if key in SLOTS and at != INSERTS:
                 yield from _slot_problems(value, SLOTS[key], here, components)

@@ -20,13 +20,14 @@ if TYPE_CHECKING:
 def run(arguments: argparse.Namespace) -> None:
     from wsoltool.commands.options import config_of, figures_console
     from wsoltool.engine.input_size import parse_size, size_at_test, size_in_training
+    from wsoltool.engine.stage_list import final_config
     from wsoltool.models.complexity import measure, measure_views, sample_images
     from wsoltool.models.complexity_rows import depth_rows, stage_rows
     from wsoltool.models.complexity_table import complexity_table, points_table, report, views_note
     from wsoltool.paths import writable_file
     from wsoltool.preflight import check
 
-    config = config_of(arguments)
+    config = final_config(config_of(arguments))
     check(config)
     file = arguments.json and writable_file(arguments.json, "--json")
     given = arguments.size and parse_size(arguments.size, "--size")

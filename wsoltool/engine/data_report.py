@@ -20,6 +20,7 @@ from wsoltool.datasets.survey import Survey, survey
 from wsoltool.engine.dataloaders import LOADERS, build_dataset
 from wsoltool.engine.input_size import fixed_seed
 from wsoltool.engine.runner import check_class_count
+from wsoltool.engine.stage_list import final_config
 from wsoltool.errors import ConfigError, DataError, WorkDirError, WsolError
 from wsoltool.preflight import check
 from wsoltool.visualization.contact_sheet import SheetItem, contact_sheet, fitted
@@ -62,6 +63,7 @@ def report_data(config: Config, folder: Path, images: int = 24, seed: int = 0) -
     Raises:
         WsolError: The config is wrong, no data set can be read, or ``folder`` cannot be written.
     """
+    config = final_config(config)
     check(config, "data")
     report = DataReport()
     datasets: dict[str, LocalizationDataset] = {}

@@ -22,6 +22,7 @@ from wsoltool.datasets.collate import collate
 from wsoltool.datasets.images import EXTENSIONS, read_image
 from wsoltool.engine.dataloaders import build_pipeline
 from wsoltool.engine.scoring import load_localizer
+from wsoltool.engine.stage_list import final_config
 from wsoltool.errors import CheckpointError, ConfigError, DataError, WsolError, did_you_mean
 from wsoltool.models.prediction import Prediction
 from wsoltool.paths import writable_folder
@@ -81,6 +82,7 @@ class PhotoLocalizer:
         top: int = 1,
         classes: Sequence[str] | None = None,
     ) -> None:
+        config = final_config(config, checkpoint)
         check(config, "localize")
         if top < 1:
             raise ConfigError(f"--top is {top}", expected="at least 1")

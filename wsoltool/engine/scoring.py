@@ -27,6 +27,7 @@ from wsoltool.engine.runner import (
     seed_everything,
     work_dir_of,
 )
+from wsoltool.engine.stage_list import final_config
 from wsoltool.errors import CheckpointError, ConfigError
 from wsoltool.evaluation.further import FurtherMetric, FurtherSummary
 from wsoltool.evaluation.metric import LocalizationMetric
@@ -97,6 +98,7 @@ def score_checkpoint(
     Raises:
         WsolError: For whatever the config, data or checkpoint lack.
     """
+    config = final_config(config, checkpoint)
     check(config, "test")
     if checkpoint is None:
         raise _no_checkpoint(config, planned_work_dir(config, work_dir))

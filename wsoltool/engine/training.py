@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,12 +31,13 @@ from wsoltool.engine.runner import (
     use_amp,
     work_dir_of,
 )
-from wsoltool.errors import CheckpointError
+from wsoltool.engine.stage_list import LAST, is_staged
+from wsoltool.engine.stage_records import RECORD
+from wsoltool.engine.staged_training import train_stages
+from wsoltool.errors import CheckpointError, ConfigError, WorkDirError
 from wsoltool.models.builder import build_localizer
 from wsoltool.models.localizer import Localizer
 from wsoltool.preflight import check
-
-LAST = "last.pth"
 
 
 def train(
@@ -44,11 +46,13 @@ def train(
     resume: bool = False,
     amp: bool = False,
     launcher: str = "none",
+    redo: Sequence[str] = (),
 ) -> Path:
     """Train, validate on train-fullsup, save checkpoints; answers the path of ``last.pth``.
 
     ``last.pth`` holds the weights after the last epoch and the class names; the checkpoints
-    ``epoch_*.pth`` hold the optimizer's state too, for ``resume``.
+    ``epoch_*.pth`` hold the optimizer's state too, for ``resume``. A config with ``stages`` goes
+    through them, see :func:`wsoltool.engine.staged_training.train_stages`.
 
     Args:
         config: As :func:`wsoltool.config.load_config` returns it.
@@ -56,18 +60,36 @@ def train(
         resume: Go on after the newest checkpoint in ``work_dir``.
         amp: Mixed precision.
         launcher: ``none``, or ``pytorch`` under torchrun.
+        redo: Stages to begin anew, with all later ones that need them.
 
     Raises:
         WsolError: Before any training, for whatever the config, data or folders lack.
     """
     check(config, "train")
+    if is_staged(config):
+        return train_stages(config, work_dir, resume, amp, launcher, redo)
+    if redo:
+        raise ConfigError(
+            "there are no stages to redo", at="--redo", expected="a config with stages"
+        )
     folder = work_dir_of(config, work_dir)
+    _refuse_stages(folder)
     join_group(launcher)
     runner = training_runner(config, folder, resume=resume, amp=amp)
     runner.train()
     if is_main_process():
         _publish(folder)
     return folder / LAST
+
+
+def _refuse_stages(folder: Path) -> None:
+    if stages := sorted(folder.glob(f"*/{RECORD}")):
+        raise WorkDirError(
+            f"the work directory is that of a training in stages: {stages[0].parent.name!r}",
+            at=str(folder),
+            expected="a folder of another run without stages, or an empty one",
+            hint="name another --work-dir",
+        )
 
 
 def _publish(folder: Path) -> None:

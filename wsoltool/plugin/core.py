@@ -118,6 +118,13 @@ def wsoltool_runner_hooks():
 
 
 @hookimpl
+def wsoltool_stages():
+    from wsoltool.engine.train_stage import Train
+
+    return [Train]
+
+
+@hookimpl
 def wsoltool_check_config(config):
     from wsoltool.preflight_figures import monitor_problems, save_best_problems
 

@@ -1,0 +1,150 @@
+"""Which stages a config has, and the config that its last checkpoint belongs to."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from wsoltool.config import plain
+from wsoltool.engine.stage_records import RECORD
+from wsoltool.engine.stages import Stage, StagePlan
+from wsoltool.errors import ConfigError, WsolError, check_choice
+from wsoltool.plugin.manager import Catalogue, catalogue
+
+STAGES = "stages"
+LAST = "last.pth"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+_MANY = "a list of dict(type=..., name=...), or one plan dict(type=...)"
+
+
+def is_staged(config: Config) -> bool:
+    """Whether a config trains in stages; ``stages=None`` switches them off."""
+    return config.get(STAGES) is not None
+
+
+def stages_of(config: Config, components: Catalogue | None = None) -> list[Stage]:
+    """The stages of a config in running order.
+
+    Raises:
+        WsolError: A stage cannot be made, two have one name, or one needs a later one.
+    """
+    stages = _stages(config, components or catalogue())
+    _check_names(stages, is_list=isinstance(config[STAGES], (list, tuple)))
+    return stages
+
+
+def _stages(config: Config, components: Catalogue) -> list[Stage]:
+    given = plain(config[STAGES])
+    if isinstance(given, Mapping):
+        stages = list(_plan(given, components).stages(config))
+        if not all(isinstance(stage, Stage) for stage in stages):
+            raise ConfigError("the plan makes something that is no stage", at=f"{STAGES}.type")
+    elif isinstance(given, (list, tuple)):
+        stages = [
+            components.build(("stage",), entry, _entry(index)) for index, entry in enumerate(given)
+        ]
+    else:
+        raise ConfigError(f"stages is {given!r}", at=STAGES, expected=_MANY)
+    if not stages:
+        raise ConfigError("there are no stages", at=STAGES, expected=f"{_MANY}; None for none")
+    return stages
+
+
+def _plan(given: Mapping[str, Any], components: Catalogue) -> StagePlan:
+    return components.build(("stage plan",), given, STAGES)
+
+
+def _entry(index: int) -> str:
+    return f"{STAGES}[{index}]"
+
+
+def place_of(config: Config, index: int, name: str) -> str:
+    """How messages call a stage: its config path, or its name where a plan made it."""
+    is_list = isinstance(config[STAGES], (list, tuple))
+    return _entry(index) if is_list else f"{STAGES}, stage {name!r}"
+
+
+def _check_names(stages: Sequence[Stage], is_list: bool) -> None:
+    earlier: list[str] = []
+    for index, stage in enumerate(stages):
+        place = _entry(index) if is_list else STAGES
+        name = stage.name
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            expected = "letters, digits, - and _, for it names a folder"
+            raise ConfigError(f"a stage is named {name!r}", at=f"{place}.name", expected=expected)
+        if name.lower() in (other.lower() for other in earlier):
+            raise ConfigError(f"two stages are named {name!r}", at=f"{place}.name")
+        for needed in stage.needs:
+            check_choice(
+                f"stage {name!r} needs {needed!r}, which is no stage before it",
+                needed,
+                earlier,
+                at=place,
+            )
+        earlier.append(name)
+    if LAST not in stages[-1].artefacts:
+        raise ConfigError(
+            f"the last stage, {stages[-1].name!r}, leaves no {LAST}",
+            at=STAGES,
+            expected=f"one that trains, or another with {LAST} among its artefacts",
+        )
+
+
+def stage_problems(config: Config, components: Catalogue) -> Iterator[WsolError]:
+    """What the stages of a config say of it, each with its path."""
+    try:
+        stages = stages_of(config, components)
+    except WsolError as error:
+        yield error.located(STAGES)
+        return
+    for index, stage in enumerate(stages):
+        place = place_of(config, index, stage.name)
+        try:
+            stage.settings(config)
+            yield from _located(stage.problems(config), config, stage, place)
+        except WsolError as error:
+            yield from _located([error], config, stage, place)
+
+
+def _located(
+    problems: Iterable[WsolError], config: Config, stage: Stage, place: str
+) -> Iterator[WsolError]:
+    from wsoltool.preflight import TOP_LEVEL
+
+    for problem in problems:
+        at = problem.at or ""
+        if re.split(r"[.\[ ]", at)[0] not in TOP_LEVEL:
+            separator = "." if place.endswith("]") else ": "
+            problem.at = f"{place}{separator}{at}" if at else place
+        yield problem
+
+
+def final_config(config: Config, checkpoint: str | Path | None = None) -> Config:
+    """The config that the last stage's ``last.pth`` belongs to; without stages the config itself.
+
+    A plan says which; of a list it is that of the last stage that trains.
+
+    Args:
+        config: As :func:`~wsoltool.config.load_config` returns it.
+        checkpoint: Beside it lie the folders of the stages whose files the config names; where
+            none is given, they lie in the config's work directory.
+    """
+    from wsoltool.engine.runner import planned_work_dir
+    from wsoltool.engine.train_stage import Train, without_stages
+
+    if not is_staged(config):
+        return config
+    given = plain(config[STAGES])
+    if isinstance(given, Mapping):
+        return without_stages(_plan(given, catalogue()).tested(config))
+    trained = [stage for stage in stages_of(config) if isinstance(stage, Train)]
+    if not trained:
+        return without_stages(config)
+    root = planned_work_dir(config) if checkpoint is None else Path(checkpoint).parent
+    root = root.parent if (root / RECORD).is_file() else root
+    folders = {name: root / name for name in trained[-1].needs}
+    return trained[-1].training_config(config, folders)
