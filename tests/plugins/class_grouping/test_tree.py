@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -75,7 +77,7 @@ def test_groups_are_runs_of_rows_at_every_level(data):
     assert sorted(order) == list(range(count))
     for level in range(len(grouping.levels) + 1):
         ids = [grouping.ids(level)[i] for i in order]
-        changes = sum(a != b for a, b in zip(ids, ids[1:], strict=False))
+        changes = sum(a != b for a, b in pairwise(ids))
         assert changes == grouping.counts[level] - 1
     rows = tree_text(grouping).splitlines()[1 : count + 1]
     assert [row.partition(" ─")[0].strip() for row in rows] == [f"class {i}" for i in order]
