@@ -33,3 +33,17 @@ def wsoltool_datasets():
     from wsoltool_plugins.class_grouping.grouped import GroupedClasses
 
     return [GroupedClasses]
+
+
+@hookimpl
+def wsoltool_stages():
+    from wsoltool_plugins.class_grouping.stages import ClusterClasses, FuseLevels, TrainLevel
+
+    return [ClusterClasses, FuseLevels, TrainLevel]
+
+
+@hookimpl
+def wsoltool_stage_plans():
+    from wsoltool_plugins.class_grouping.levels import Levels
+
+    return [Levels]
