@@ -9,7 +9,7 @@ from wsoltool.datasets.creatures import Creatures
 from wsoltool.datasets.image_data import Images
 from wsoltool.engine.dataloaders import build_dataset, build_pipeline
 from wsoltool.engine.input_size import size_at_test
-from wsoltool.errors import DataError, SupervisionError
+from wsoltool.errors import ConfigError, DataError, SupervisionError
 from wsoltool.preflight import check
 from wsoltool.structures import Truth
 from wsoltool.testing.voc_trees import write_voc_tree
@@ -154,6 +154,16 @@ def test_commands_see_through_to_the_images(tiny_config, creature_groups):
     labels = {dataset.label(i) for i in range(len(dataset))}
     assert labels == {0, 1}
     assert len(dataset.pipeline) == 1
+
+
+def test_a_reader_is_checked_wherever_it_stands(tiny_config, creature_groups):
+    config = grouped_config(tiny_config, creature_groups)
+    reader = {"type": "PascalVOC", "parts": {"train-weaksup": "Main/trainval"}}
+    inner = {"type": "Images", "split": "test", "data_root": "there", "reader": reader}
+    config.train_dataloader.dataset["dataset"] = inner
+    with pytest.raises(ConfigError) as caught:
+        check(config, "train")
+    assert "train_dataloader.dataset.dataset.split" in str(caught.value)
 
 
 def test_an_index_stays_out_of_what_workers_are_sent(tmp_path):
