@@ -145,14 +145,12 @@ def _stage_problems(
     config: Config, components: Catalogue, found: Sequence[WsolError]
 ) -> Iterable[WsolError]:
     """What stages find wrong that is not wrong at the top level already."""
-    from wsoltool.engine.stage_list import stage_problems
+    from wsoltool.engine.stage_list import final_problems, stage_problems
 
     if any((problem.at or "").startswith("stages") for problem in found):
-        return  # they cannot be made
-    told = {str(problem) for problem in found}
-    for problem in stage_problems(config, components):
-        if str(problem) not in told:
-            yield problem
+        return []  # they cannot be made
+    problems = list(stage_problems(config, components, found))
+    return problems if found or problems else final_problems(config, components)
 
 
 def _section_problems(node: Any, known: Sequence[str], at: str) -> Iterable[ConfigError]:

@@ -86,10 +86,14 @@ def test_an_interruption_exits_with_130(wsoltool, monkeypatch):
 
 
 def test_an_interrupted_training_says_how_to_go_on(wsoltool, monkeypatch):
-    from wsoltool.commands import train
+    from wsoltool.engine import training
 
-    monkeypatch.setattr(train, "run", failing(KeyboardInterrupt()))
-    assert "--resume" in wsoltool("train", "c.py").err
+    def stop(*arguments, **settings):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", stop)
+    told = wsoltool("train", "cam/cam_small_creatures.py").err
+    assert told == "stopped\n--resume goes on after the last saved epoch\n"
 
 
 def failing(error):

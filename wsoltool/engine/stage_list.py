@@ -45,7 +45,8 @@ def _stages(config: Config, components: Catalogue) -> list[Stage]:
             raise ConfigError("the plan makes something that is no stage", at=f"{STAGES}.type")
     elif isinstance(given, (list, tuple)):
         stages = [
-            components.build(("stage",), entry, _entry(index)) for index, entry in enumerate(given)
+            components.build(("stage",), entry, f"{STAGES}[{index}]")
+            for index, entry in enumerate(given)
         ]
     else:
         raise ConfigError(f"stages is {given!r}", at=STAGES, expected=_MANY)
@@ -58,20 +59,10 @@ def _plan(given: Mapping[str, Any], components: Catalogue) -> StagePlan:
     return components.build(("stage plan",), given, STAGES)
 
 
-def _entry(index: int) -> str:
-    return f"{STAGES}[{index}]"
-
-
-def place_of(config: Config, index: int, name: str) -> str:
-    """How messages call a stage: its config path, or its name where a plan made it."""
-    is_list = isinstance(config[STAGES], (list, tuple))
-    return _entry(index) if is_list else f"{STAGES}, stage {name!r}"
-
-
 def _check_names(stages: Sequence[Stage], is_list: bool) -> None:
     earlier: list[str] = []
     for index, stage in enumerate(stages):
-        place = _entry(index) if is_list else STAGES
+        place = f"{STAGES}[{index}]" if is_list else STAGES
         name = stage.name
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             expected = "letters, digits, - and _, for it names a folder"
@@ -94,33 +85,63 @@ def _check_names(stages: Sequence[Stage], is_list: bool) -> None:
         )
 
 
-def stage_problems(config: Config, components: Catalogue) -> Iterator[WsolError]:
-    """What the stages of a config say of it, each with its path."""
+def stage_problems(
+    config: Config, components: Catalogue, told: Iterable[WsolError] = ()
+) -> Iterator[WsolError]:
+    """What the stages of a config say of it, each with its path, and once.
+
+    Args:
+        config: With ``stages``.
+        components: The catalogue that ``type`` strings are looked up in.
+        told: Problems of the config itself, which its stages share.
+    """
     try:
         stages = stages_of(config, components)
     except WsolError as error:
         yield error.located(STAGES)
         return
+    known = {str(problem) for problem in told}
     for index, stage in enumerate(stages):
-        place = place_of(config, index, stage.name)
-        try:
-            stage.settings(config)
-            yield from _located(stage.problems(config), config, stage, place)
-        except WsolError as error:
-            yield from _located([error], config, stage, place)
+        for problem in _problems_of(stage, config):
+            # Stages share what is wrong at the top level, or with what a plan was given.
+            shared = f"{_place(config, index, '', problem.at or '')}: {problem.what}"
+            if not known & {shared, str(problem)}:
+                known.add(shared)
+                problem.at = _place(config, index, stage.name, problem.at or "")
+                yield problem
 
 
-def _located(
-    problems: Iterable[WsolError], config: Config, stage: Stage, place: str
-) -> Iterator[WsolError]:
+def _problems_of(stage: Stage, config: Config) -> Iterator[WsolError]:
+    try:
+        stage.settings(config)
+        yield from stage.problems(config)
+    except WsolError as error:
+        yield error
+
+
+def _place(config: Config, index: int, name: str, at: str) -> str:
+    """Where a stage's problem stands: in its own entry, or at the top level."""
     from wsoltool.preflight import TOP_LEVEL
 
-    for problem in problems:
-        at = problem.at or ""
-        if re.split(r"[.\[ ]", at)[0] not in TOP_LEVEL:
-            separator = "." if place.endswith("]") else ": "
-            problem.at = f"{place}{separator}{at}" if at else place
-        yield problem
+    if re.split(r"[.\[]", at)[0] in TOP_LEVEL:
+        return f"{at}, for stage {name!r}"
+    if isinstance(config[STAGES], Mapping):
+        return f"{STAGES}, stage {name!r}: {at}".removesuffix(": ")
+    return f"{STAGES}[{index}].{at}".removesuffix(".")
+
+
+def final_problems(config: Config, components: Catalogue) -> Iterator[WsolError]:
+    """What is wrong with the config that a plan says is tested: not to be met after days."""
+    from wsoltool.preflight import find_problems
+
+    if not isinstance(config[STAGES], Mapping):
+        return  # a stage was trained with it, and has been checked
+    try:
+        for problem in find_problems(final_config(config), "check", components):
+            problem.at = f"{STAGES}, as tested: {problem.at}"
+            yield problem
+    except WsolError as error:
+        yield error.located(f"{STAGES}, as tested")
 
 
 def final_config(config: Config, checkpoint: str | Path | None = None) -> Config:
@@ -146,5 +167,5 @@ def final_config(config: Config, checkpoint: str | Path | None = None) -> Config
         return without_stages(config)
     root = planned_work_dir(config) if checkpoint is None else Path(checkpoint).parent
     root = root.parent if (root / RECORD).is_file() else root
-    folders = {name: root / name for name in trained[-1].needs}
+    folders = {name: (root / name).absolute() for name in trained[-1].needs}
     return trained[-1].training_config(config, folders)

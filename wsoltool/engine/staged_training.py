@@ -63,7 +63,8 @@ def train_stages(
         raise _nothing_to_resume(folder)
     on_main_process(lambda: _prepare(folder, config, stages, progress, again))
     for index, stage in enumerate(stages):
-        folders = {earlier.name: folder / earlier.name for earlier in stages[:index]}
+        # Absolute: data sets take relative paths from the folder of data.
+        folders = {one.name: (folder / one.name).absolute() for one in stages[:index]}
         begun = stage.name in progress.records
         work = StageWork(config, folder / stage.name, folders, begun, amp, launcher)
         finished = progress.is_finished(stage.name)
@@ -98,6 +99,9 @@ def _prepare(
     folder: Path, config: Config, stages: Sequence[Stage], progress: Progress, redo: Sequence[str]
 ) -> None:
     """Discard what is redone, and what is published of it; write the config down."""
+    for stage in stages:
+        # Of a redo that was killed.
+        shutil.rmtree(folder / _DISCARDED.format(stage.name), ignore_errors=True)
     for name in redo:
         _discard(folder, name)
     if not all(progress.is_finished(stage.name) for stage in stages):
@@ -107,7 +111,6 @@ def _prepare(
 
 def _discard(folder: Path, name: str) -> None:
     path, gone = folder / name, folder / _DISCARDED.format(name)
-    shutil.rmtree(gone, ignore_errors=True)
     if (path / RECORD).is_file():
         # Renamed first: no interruption leaves a folder without its record.
         path.replace(gone)

@@ -73,7 +73,10 @@ class Train(Stage):
             config: The whole config; not to be changed.
             folders: Of the stages in ``needs``, by name.
         """
-        return with_overrides(without_stages(config), _resolved(self.overrides, folders))
+        try:
+            return with_overrides(without_stages(config), _resolved(self.overrides, folders))
+        except ConfigError as error:
+            raise error.located("config") from None
 
     def settings(self, config: Config) -> dict[str, Any]:
         return weight_settings(self.training_config(config, self._symbols()))
