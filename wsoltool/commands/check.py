@@ -11,6 +11,7 @@ def run(arguments: argparse.Namespace) -> None:
     from wsoltool.engine.dataloaders import check_batch_size
     from wsoltool.engine.optimization import optimizer_lines
     from wsoltool.models.builder import build_localizer, without_pretrained
+    from wsoltool.models.ensemble import Ensemble
     from wsoltool.preflight import check
 
     config = config_of(arguments)
@@ -18,9 +19,11 @@ def run(arguments: argparse.Namespace) -> None:
     # Weights are left out: a check needs neither network nor files.
     localizer = build_localizer(without_pretrained(plain(config.model)))
     lines = []
-    if "optim_wrapper" in config:
+    # What a config inherits for training says nothing of an ensemble, which is not trained.
+    trains = not isinstance(localizer, Ensemble)
+    if trains and "optim_wrapper" in config:
         lines = optimizer_lines(localizer, plain(config.optim_wrapper))
-    if "train_dataloader" in config:
+    if trains and "train_dataloader" in config:
         check_batch_size(localizer, plain(config.train_dataloader))
     count = sum(parameter.numel() for parameter in localizer.parameters())
     print(f"{config.filename}: no problems, {count / 1e6:.2f} M parameters")
