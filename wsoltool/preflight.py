@@ -326,7 +326,32 @@ def _metric_problems(metrics: Any, components: Catalogue) -> Iterable[WsolError]
 
 
 def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
-    """What the named plugins say of the whole config.
+    """What the named plugins say of the whole config; of an ensemble, with each member as model."""
+    for alone, at in _with_one_model(config):
+        for problem in _plugin_problems_of(alone, components, sound):
+            if at and problem.at and problem.at.startswith("model."):
+                problem.at = f"{at}.{problem.at.removeprefix('model.')}"
+            yield problem
+
+
+def _with_one_model(config: Config) -> Iterable[tuple[Config, str]]:
+    """The config as plugins know configs, and the path of what stands there as ``model``."""
+    model = config.get("model")
+    members = model.get("members") if isinstance(model, Mapping) else None
+    if not isinstance(members, Mapping):
+        yield config, ""
+        return
+    for name, member in members.items():
+        if isinstance(member, Mapping):
+            shared = {key: value for key, value in model.items() if key != "members"}
+            own = {key: value for key, value in member.items() if key != "classes"}
+            alone = config.copy()
+            alone["model"] = {**shared, **own, "type": "Localizer"}
+            yield alone, f"model.members.{name}"
+
+
+def _plugin_problems_of(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
+    """What the named plugins say of a config with one network.
 
     Their checks may rely on its shape. One that fails on an unsound config is passed over, for it
     will be asked again when the problems found so far are gone.

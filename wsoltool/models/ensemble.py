@@ -67,7 +67,7 @@ class Ensemble(Localizer):
         self._check_boxes()
         #: Members whose classes the config says: a checkpoint must not say others.
         self._said = tuple(classes or ())
-        for name, member in self._localizers().items():
+        for name, member in self.localizers().items():
             own = _own_classes(name, member, first.head.num_classes, (classes or {}).get(name))
             member.register_buffer("classes", own)
 
@@ -76,7 +76,7 @@ class Ensemble(Localizer):
     @property
     def first(self) -> Localizer:
         """The member that gives the class scores."""
-        return next(iter(self._localizers().values()))
+        return next(iter(self.localizers().values()))
 
     @property
     def backbone(self) -> Backbone:  # type: ignore[override]
@@ -94,7 +94,8 @@ class Ensemble(Localizer):
     def map_source(self) -> MapSource:  # type: ignore[override]
         return self.first.map_source
 
-    def _localizers(self) -> dict[str, Localizer]:
+    def localizers(self) -> dict[str, Localizer]:
+        """The members by name, the first one first."""
         return dict(self.members.items())  # type: ignore[arg-type]
 
     def _check_boxes(self) -> None:
@@ -122,7 +123,7 @@ class Ensemble(Localizer):
     def _all_features(self) -> Iterator[None]:
         with ExitStack() as stack:
             stack.enter_context(self.backbone.also(self.boxes.features))
-            for member in self._localizers().values():
+            for member in self.localizers().values():
                 stack.enter_context(member.backbone.also(member.map_source.features))
             yield
 
@@ -131,7 +132,7 @@ class Ensemble(Localizer):
     ) -> ViewMaps:
         shown, features = seen.pop(view) if view in seen else self._see(view, images)
         branches: dict[str, Tensor] = {}
-        for name, member in self._localizers().items():
+        for name, member in self.localizers().items():
             if branches:
                 # One member's features are gone before the next one's are there.
                 del features
@@ -173,7 +174,7 @@ class Ensemble(Localizer):
         if not self.for_pictures:
             return None
         found: list[dict[str, Erasure]] = [{} for _ in range(len(shown))]
-        for name, member in self._localizers().items():
+        for name, member in self.localizers().items():
             if member.inserts is None:
                 continue
             own = would_be_erased(member.backbone, member.inserts, shown, samples, view)
@@ -188,7 +189,7 @@ class Ensemble(Localizer):
             CheckpointError: It has other classes of a member than the config.
         """
         for name in self._said:
-            own, found = self._localizers()[name].classes, state_dict.get(f"members.{name}.classes")
+            own, found = self.localizers()[name].classes, state_dict.get(f"members.{name}.classes")
             if found is not None and not torch.equal(own.cpu(), found.cpu()):
                 raise CheckpointError(
                     f"the checkpoint has other classes of member {name!r} than the config",

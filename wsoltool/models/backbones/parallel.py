@@ -56,7 +56,7 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
         super().__init__()
         _check_networks(networks)
         self.networks = nn.ModuleDict(dict(networks))
-        nets = self._networks()
+        nets = self.named_networks()
         self._last = tuple(nets)[-1]
         self.canonical = _prefixed((name, net.canonical) for name, net in nets.items())
         self.aliases = _prefixed(
@@ -69,7 +69,8 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
         self.wanted = tuple(f"{name}.{w}" for name, net in nets.items() for w in net.wanted)
         self.keep("input")
 
-    def _networks(self) -> dict[str, Backbone]:
+    def named_networks(self) -> dict[str, Backbone]:
+        """Name -> network, in their order."""
         return dict(self.networks.items())  # type: ignore[arg-type]
 
     @property
@@ -80,12 +81,12 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
     @wanted.setter
     def wanted(self, names: tuple[str, ...]) -> None:
         self._wanted = names
-        for name, net in self._networks().items() if hasattr(self, "networks") else ():
+        for name, net in self.named_networks().items() if hasattr(self, "networks") else ():
             pairs = (wanted.split(".", 1) for wanted in names if "." in wanted)
             net.wanted = tuple(own for of, own in pairs if of == name and own != "last")
 
     def steps(self) -> Iterator[tuple[str, nn.Module]]:
-        for name, net in self._networks().items():
+        for name, net in self.named_networks().items():
             yield f"{name}.input", net.input
             for step, module in net.steps():
                 yield f"{name}.{step}", module
@@ -105,11 +106,11 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
         if self.step_of(point) == "input":
             return self._run_networks(features)
         name, own = self._split(point)
-        return self._named(name, self._networks()[name].forward_from(features, own))
+        return self._named(name, self.named_networks()[name].forward_from(features, own))
 
     def _run_networks(self, images: Tensor) -> dict[str, Tensor]:
         features: dict[str, Tensor] = {}
-        for name, net in self._networks().items():
+        for name, net in self.named_networks().items():
             features |= self._named(name, net(images))
         return features
 
@@ -126,11 +127,11 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
 
     def keep(self, point: str) -> None:
         if point == "input":
-            for net in self._networks().values():
+            for net in self.named_networks().values():
                 net.keep("input")
         else:
             name, own = self._split(point)
-            self._networks()[name].keep(own)
+            self.named_networks()[name].keep(own)
 
     def apart(self, names: Iterable[str]) -> bool:
         names = tuple(dict.fromkeys(names))
@@ -139,7 +140,7 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
         inside: dict[str, list[str]] = {}
         for name, own in map(self._split, names):
             inside.setdefault(name, []).append(own)
-        nets = self._networks()
+        nets = self.named_networks()
         return all(nets[name].apart(own) for name, own in inside.items())
 
     def freeze(self, point: str) -> None:
@@ -149,7 +150,7 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
             ConfigError: No step of the network, or of one of them, has this name.
         """
         front, _, own = point.partition(".")
-        nets = self._networks()
+        nets = self.named_networks()
         alone = bool(own) and front in nets
         for name, net in {front: nets[front]}.items() if alone else nets.items():
             try:
@@ -161,16 +162,18 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
         self.frozen = point
 
     def _frozen_modules(self) -> list[nn.Module]:
-        return [module for net in self._networks().values() for module in net._frozen_modules()]
+        return [
+            module for net in self.named_networks().values() for module in net._frozen_modules()
+        ]
 
     @property
     def tiles(self) -> bool:
-        return all(net.tiles for net in self._networks().values())
+        return all(net.tiles for net in self.named_networks().values())
 
     @cached_property
     def _map_shapes(self) -> dict[str, torch.Size]:
         shapes = {"input": torch.Size((1, 3, *PROBE_SIZE))}
-        for name, net in self._networks().items():
+        for name, net in self.named_networks().items():
             shapes |= {f"{name}.{own}": shape for own, shape in net._map_shapes.items()}
         return shapes
 
