@@ -55,9 +55,9 @@ class Levels(StagePlan):
         min_score: float = 0.5,
         seed: int | None = None,
     ) -> None:
-        counts = [levels] if is_whole(levels) else levels
-        whole = isinstance(counts, list | tuple) and all(is_whole(count, 2) for count in counts)
-        if not whole or not counts or any(more <= fewer for more, fewer in pairwise(counts)):
+        counts = levels if isinstance(levels, list | tuple) else [levels]
+        whole = bool(counts) and all(is_whole(count, 2) for count in counts)
+        if not whole or any(more <= fewer for more, fewer in pairwise(counts)):
             raise ConfigError(
                 f"levels={levels!r}",
                 expected="whole numbers of 2 or more, falling, that of the classes first",

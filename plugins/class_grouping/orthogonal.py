@@ -26,10 +26,9 @@ def orthogonality(first: Tensor, second: Tensor) -> Tensor:
     .. math:: L_o = \lVert f_1 \odot f_2 \rVert_{sum}
 
     for each image; the mean over the batch. It is a sum, not a mean: it grows with C h w, and its
-    weight has to shrink with them (the paper's is 1e-4 at 2048 channels of 7 x 7 cells; ten
-    thousand small products weigh as much as the classification). Of features that are not negative
-    (after a ReLU) the least is 0, where no cell of a channel is active in both networks; of others
-    it has no least.
+    weight has to shrink with them (the paper's is 1e-4, at 2048 x 7 x 7 numbers if its ResNet50 is
+    the published one). Of features that are not negative (after a ReLU) the least is 0, where no
+    cell of a channel is active in both networks; of others it has no least.
 
     Args:
         first: ``(B, C, h, w)`` float, :math:`f_1`.
@@ -121,10 +120,7 @@ class BranchesHead(CAMHead):
         self.orthogonal = float(orthogonal)
         self._check_shapes(channels)
         self.criterion = CrossEntropy() if loss is None else loss
-        self.classifiers = nn.ModuleList(nn.Linear(channels[t], num_classes) for t in self.taps)
-        for classifier in self.classifiers:
-            nn.init.normal_(classifier.weight, std=0.01)
-            nn.init.zeros_(classifier.bias)
+        self.classifiers = nn.ModuleList(_classifier(channels[t], num_classes) for t in self.taps)
 
     def _check_shapes(self, channels: Mapping[str, int]) -> None:
         if self.orthogonal and len({channels[tap] for tap in self.taps}) > 1:
@@ -160,19 +156,21 @@ class BranchesHead(CAMHead):
 
     def maps(self, features: Mapping[str, Tensor], class_ids: Tensor) -> dict[str, Tensor]:
         """A branch for each network, named after it: its class activation maps, no bias."""
-        parts = zip(self.branches, self.taps, self.classifiers, strict=True)
-        return {
-            name: class_activation_map(features[tap], classifier.weight, class_ids)
-            for name, tap, classifier in parts
-        }
+        parts = zip(self.branches, self.taps, self._rows(), strict=True)
+        return {name: class_activation_map(features[tap], w, class_ids) for name, tap, w in parts}
 
     def class_weights(self) -> Tensor | None:
         """The classifier of a single network; None where there are several."""
-        return self.classifiers[0].weight if len(self.classifiers) == 1 else None
+        rows = self._rows()
+        return rows[0] if len(rows) == 1 else None
 
     def class_vectors(self) -> Tensor:
         """``(K, sum of C)``: each class's rows of all classifiers, side by side."""
-        return torch.cat([classifier.weight for classifier in self.classifiers], dim=1)
+        return torch.cat(self._rows(), dim=1)
+
+    def _rows(self) -> list[Tensor]:
+        """``(K, C)`` of each classifier."""
+        return [classifier.get_parameter("weight") for classifier in self.classifiers]
 
 
 def network_taps(channels: Mapping[str, int]) -> tuple[str, ...]:
@@ -202,6 +200,13 @@ def _checked_taps(taps: Sequence[str], channels: Mapping[str, int]) -> tuple[str
     for tap in taps:
         check_choice(f"the backbone has no feature {tap!r} to tap", tap, channels)
     return tuple(taps)
+
+
+def _classifier(channels: int, num_classes: int) -> nn.Linear:
+    classifier = nn.Linear(channels, num_classes)
+    nn.init.normal_(classifier.weight, std=0.01)
+    nn.init.zeros_(classifier.bias)
+    return classifier
 
 
 def _wide(features: Tensor) -> Tensor:

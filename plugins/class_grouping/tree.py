@@ -149,8 +149,9 @@ def _line(
     end: tuple[int, float],
     color: tuple[int, int, int],
 ) -> None:
-    ends = [(x, round(y)) for x, y in (start, end)]
-    cv2.line(picture, *ends, color, 1 if color == THIN else 2)
+    (x0, y0), (x1, y1) = start, end
+    width = 1 if color == THIN else 2
+    cv2.line(picture, (x0, round(y0)), (x1, round(y1)), color, width)
 
 
 def _title(counts: Sequence[int]) -> str:
