@@ -38,6 +38,12 @@ fam
     Images from which VGG16 at 224 pixels makes features, and FAM's head (3 templates, 5 parts)
     logits and maps of them, in a second by one core; beside the features alone. With a GPU it is
     wall time.
+levels
+    Images whose scores and fused maps at 500 x 500 for the asked classes an Ensemble of four
+    members makes in a second by one core, each of two ResNet50 side by side at 224 pixels (class
+    grouping's levels of 20, 12, 8 and 5 classes), beside the plain forwards of the eight
+    backbones. With CAM, and with Grad-CAM of both branches; the latter's backward comes on top and
+    has no target. With a GPU it is wall time.
 two-stage
     Milliseconds of a core for the boxes of an image, 224 x 224 pixels, whose threshold is chosen by
     512 features on a grid of 14 x 14 (revisited CAM), the map on that grid included: boxes of the
@@ -77,6 +83,7 @@ from benchmarks.backbones import run_backbones, run_bf16, run_channels_last
 from benchmarks.commands import wait_for_help, wait_for_plugins
 from benchmarks.drawing import draw_creatures
 from benchmarks.extraction import run_two_stage
+from benchmarks.levels import run_levels
 from benchmarks.loading import load_photos
 from benchmarks.measurement import Measurement
 from benchmarks.methods import run_fam, run_mscam
@@ -100,6 +107,7 @@ BENCHMARKS: dict[str, Callable[[bool], Measurement | list[Measurement]]] = {
     "backbones": run_backbones,
     "mscam": run_mscam,
     "fam": run_fam,
+    "levels": run_levels,
     "two-stage": run_two_stage,
     "channels-last": run_channels_last,
     "bf16": run_bf16,

@@ -24,6 +24,8 @@ from wsoltool.config_text import OrderedConfig
 from wsoltool.errors import ConfigError, check_choice, did_you_mean
 
 CONFIG_PACKAGE = "wsoltool_configs"
+#: Parts of a model whose entries have names of their own, and what one of them is.
+_NAMED = {"inserts": "group {!r} of inserts", "networks": "network {!r}", "members": "member {!r}"}
 
 
 def load_config(name: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -165,11 +167,10 @@ def _check_options(config: Config, options: Mapping[str, Any], path: Path) -> No
     for dotted, value in options.items():
         keys = dotted.split(".")
         _check_option(config.to_dict(), keys, dotted, path)
-        if value is None and keys[:-1] == ["model", "inserts"]:
-            # Names of groups are free: a misspelled one would leave nothing out, silently.
-            what = f"--cfg-options {dotted}: no group {keys[-1]!r} of inserts to leave out"
-            groups = _children(config.model.get("inserts"))
-            check_choice(what, keys[-1], groups, at=str(path))
+        if value is None and keys[0] == "model" and keys[-2] in _NAMED:
+            # These names are free: a misspelled one would leave nothing out, silently.
+            what = f"--cfg-options {dotted}: no {_NAMED[keys[-2]].format(keys[-1])} to leave out"
+            check_choice(what, keys[-1], _children(_at(config.to_dict(), keys[:-1])), at=str(path))
 
 
 def _check_option(node: Any, keys: list[str], dotted: str, path: Path) -> None:
@@ -179,6 +180,12 @@ def _check_option(node: Any, keys: list[str], dotted: str, path: Path) -> None:
         what = f"--cfg-options {dotted}: {'.'.join(keys[: depth + 1])} is not in the config"
         check_choice(what, key, children, at=str(path))
         node = children[key]
+
+
+def _at(node: Any, keys: list[str]) -> Any:
+    for key in keys:
+        node = _children(node)[key]
+    return node
 
 
 def _children(node: Any) -> dict[str, Any]:
@@ -198,6 +205,26 @@ def plain(node: Any) -> Any:
     if isinstance(node, list):
         return [plain(item) for item in node]
     return node
+
+
+def innermost_dataset(settings: Mapping[str, Any], at: str) -> tuple[Mapping[str, Any], str]:
+    """What a data set around another one is made of in the end, where images are read.
+
+    Args:
+        settings: Of a data set; one that changes another's labels, say, has it as ``dataset``.
+        at: Its config path.
+
+    Returns:
+        The innermost settings, and their path.
+
+    Example:
+        >>> outer = {"type": "Grouped", "dataset": {"type": "Images", "pipeline": []}}
+        >>> innermost_dataset(outer, "test_dataloader.dataset")
+        ({'type': 'Images', 'pipeline': []}, 'test_dataloader.dataset.dataset')
+    """
+    while isinstance(inner := settings.get("dataset"), Mapping):
+        settings, at = inner, f"{at}.dataset"
+    return settings, at
 
 
 def walk_types(node: Any) -> Iterable[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -14,6 +15,7 @@ from wsoltool.errors import (
     PluginError,
     UnknownComponentError,
     WsolError,
+    did_you_mean,
     is_whole,
     unknown_keys,
 )
@@ -43,8 +45,8 @@ TOP_LEVEL: dict[str, str] = {
     "stages": "what is done in turn, where a training has several steps: a list, or a plan",
 }
 
-#: Whose keys are names of groups, where it is a dict.
-INSERTS = "model.inserts"
+#: Whose keys are names, where it is a dict: groups of inserts, members of an ensemble.
+_NAMES = re.compile(r"model(\.members\.\w+)?\.inserts|model\.members")
 PRIVATE_HINT = "a variable of the file's own starts with an underscore"
 _DATALOADER = ("batch_size", "num_workers", "dataset", "shuffle", "drop_last")
 _KEYS: dict[str, tuple[str, ...]] = {
@@ -123,7 +125,7 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
     yield from _paths(tree)
     yield from _lists(tree, ("metrics", "custom_hooks"), "")
     if isinstance(tree.get("model"), Mapping):
-        yield from _model_problems(tree["model"])
+        yield from _model_problems(tree["model"], purpose)
     elif "model" in tree:
         yield ConfigError(f"model is {tree['model']!r}", at="model", expected="a dict")
     # mmengine builds the optimizer and its schedulers by its own names.
@@ -187,31 +189,51 @@ def _paths(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
             yield ConfigError(f"{key} is {value!r}", at=key, expected="a path, as a string")
 
 
-def _model_problems(model: Mapping[str, Any]) -> Iterable[WsolError]:
+def _model_problems(model: Mapping[str, Any], purpose: str) -> Iterable[WsolError]:
+    from wsoltool.models.ensemble import not_trained
+    from wsoltool.models.ensemble_config import NOT_IN_MEMBERS, ensemble_problems
+
+    kind = model.get("type", "Localizer")
+    if kind not in ("Localizer", "Ensemble"):
+        known = ("Localizer", "Ensemble")
+        hint = did_you_mean(str(kind), known)
+        what = f"model {kind!r} not found"
+        yield UnknownComponentError(what, at="model.type", known=known, hint=hint)
+    if kind != "Ensemble":
+        yield from _localizer_problems(model, "model")
+        return
+    if purpose == "train":
+        yield not_trained("model.type")
+    yield from ensemble_problems(model, "model")
+    members = model.get("members")
+    for name, member in members.items() if isinstance(members, Mapping) else ():
+        if isinstance(member, Mapping):
+            left = ("classes", *NOT_IN_MEMBERS)
+            own = {key: value for key, value in member.items() if key not in left}
+            yield from _localizer_problems(own, f"model.members.{name}")
+
+
+def _localizer_problems(model: Mapping[str, Any], at: str) -> Iterable[WsolError]:
     from wsoltool.models.builder import MODEL_KEYS, check_training_keys
     from wsoltool.models.insert_groups import insert_problems
     from wsoltool.models.preprocessor import Preprocessor
 
-    if model.get("type", "Localizer") != "Localizer":
-        yield UnknownComponentError(
-            f"model {model['type']!r} not found", at="model.type", known=("Localizer",)
-        )
-    yield from unknown_keys(model, MODEL_KEYS, "model.")
+    yield from unknown_keys(model, MODEL_KEYS, f"{at}.")
     for key in ("backbone", "head"):
         if not isinstance(model.get(key), Mapping):
-            yield ConfigError(f"model has no {key}", at=f"model.{key}", expected="dict(type=...)")
+            yield ConfigError(f"{at} has no {key}", at=f"{at}.{key}", expected="dict(type=...)")
     try:
-        check_training_keys(model, "model")
+        check_training_keys(model, at)
     except ConfigError as error:
         yield error
-    yield from _lists(model, ("batch_augmentations",), "model.")
-    yield from insert_problems(model.get("inserts"), INSERTS)
-    at = "model.preprocessor"
+    yield from _lists(model, ("batch_augmentations",), f"{at}.")
+    yield from insert_problems(model.get("inserts"), f"{at}.inserts")
     settings = model.get("preprocessor", {})
+    here = f"{at}.preprocessor"
     if isinstance(settings, Mapping):
-        yield from argument_problems(Preprocessor, settings, at, supplied=("mean", "std"))
+        yield from argument_problems(Preprocessor, settings, here, supplied=("mean", "std"))
     else:
-        yield ConfigError(f"preprocessor is {settings!r}", at=at, expected="a dict")
+        yield ConfigError(f"preprocessor is {settings!r}", at=here, expected="a dict")
 
 
 def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
@@ -225,9 +247,13 @@ def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
             # A stage's overrides are checked merged into the config, by the stage.
             if key == "config" and at.startswith("stages"):
                 continue
-            # Groups of inserts have names of their own, which may be those of slots.
-            if key in SLOTS and at != INSERTS:
+            # What has a name of its own may be called as a slot is.
+            if key in SLOTS and not _NAMES.fullmatch(at):
                 yield from _slot_problems(value, SLOTS[key], here, components)
+                if isinstance(value, Mapping) and _are_named(value):
+                    for name, item in value.items():
+                        yield from _walk(item, f"{here}.{name}", components)
+                    continue
             yield from _walk(value, here, components)
 
 
@@ -300,7 +326,32 @@ def _metric_problems(metrics: Any, components: Catalogue) -> Iterable[WsolError]
 
 
 def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
-    """What the named plugins say of the whole config.
+    """What the named plugins say of the whole config; of an ensemble, with each member as model."""
+    for alone, at in _with_one_model(config):
+        for problem in _plugin_problems_of(alone, components, sound):
+            if at and problem.at and problem.at.startswith("model."):
+                problem.at = f"{at}.{problem.at.removeprefix('model.')}"
+            yield problem
+
+
+def _with_one_model(config: Config) -> Iterable[tuple[Config, str]]:
+    """The config as plugins know configs, and the path of what stands there as ``model``."""
+    model = config.get("model")
+    members = model.get("members") if isinstance(model, Mapping) else None
+    if not isinstance(members, Mapping):
+        yield config, ""
+        return
+    for name, member in members.items():
+        if isinstance(member, Mapping):
+            shared = {key: value for key, value in model.items() if key != "members"}
+            own = {key: value for key, value in member.items() if key != "classes"}
+            alone = config.copy()
+            alone["model"] = {**shared, **own, "type": "Localizer"}
+            yield alone, f"model.members.{name}"
+
+
+def _plugin_problems_of(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
+    """What the named plugins say of a config with one network.
 
     Their checks may rely on its shape. One that fails on an unsound config is passed over, for it
     will be asked again when the problems found so far are gone.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from wsoltool.config import innermost_dataset
 from wsoltool.errors import WsolError
 from wsoltool.plugin.manager import Catalogue
 
@@ -23,9 +24,11 @@ def reader_problems(
     for loader in _LOADERS.get(purpose, ()):
         section = tree.get(loader)
         dataset = section.get("dataset") if isinstance(section, Mapping) else None
-        if not isinstance(dataset, Mapping) or "reader" not in dataset:
+        if not isinstance(dataset, Mapping):
             continue
-        at = f"{loader}.dataset"
+        dataset, at = innermost_dataset(dataset, f"{loader}.dataset")
+        if "reader" not in dataset:
+            continue
         try:
             reader = components.build(("data set reader",), dataset["reader"], f"{at}.reader")
             if "split" in dataset:

@@ -6,7 +6,7 @@ B images, C channels, n asked classes, h x w the target's grid.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -24,17 +24,23 @@ from wsoltool.models.contracts import Backbone, CAMHead, MapSource
 class GradientSource(MapSource):
     """Finds the class scores' gradients by the target feature; subclasses weigh channels by them.
 
-    A head that reads the target and nothing else is differentiated on the features at hand. Any
-    other needs the backbone's layers between, so the backbone is run once more. Parameters may be
-    frozen and get no ``.grad``; the caller may have turned autograd off.
+    A head that reads the target and nothing else is differentiated on the features at hand, and so
+    is one that reads all of several targets, where none is computed from another (those of
+    networks side by side). Any other needs the backbone's layers between, so the backbone is run
+    once more. One pass backwards serves all targets. Parameters may be frozen and get no
+    ``.grad``; the caller may have turned autograd off.
 
     Args:
-        target: The feature whose channels are weighted: a name that the backbone offers.
+        target: The feature whose channels are weighted, a name that the backbone offers; or
+            several, each of which gives a branch of its name.
+
+    Raises:
+        ConfigError: No name, or one twice.
     """
 
-    def __init__(self, target: str = "last") -> None:
+    def __init__(self, target: str | Sequence[str] = "last") -> None:
         self.target = target
-        self.features = (target,)
+        self.features = (target,) if isinstance(target, str) else _distinct(target)
 
     @abstractmethod
     def channel_weights(self, activations: Tensor, gradients: Tensor) -> Tensor:
@@ -50,17 +56,23 @@ class GradientSource(MapSource):
     ) -> dict[str, Tensor]:
         """``cam``: raw maps ``(B, n, h, w)``, the ReLU of the weighted sum of channels.
 
+        Of a list of targets, one branch each, named after it.
+
         Raises:
-            ConfigError: The head's scores do not depend on the target.
+            ConfigError: The head's scores do not depend on a target.
             ShapeError: A class that the head has not.
         """
         check_class_ids(class_ids, len(images), head.num_classes)
         with torch.inference_mode(False), torch.enable_grad():
             activations, logits = self._forward(backbone, head, images, features)
             gradients = self._gradients(logits.gather(1, class_ids), activations)
-        activations = activations.detach()
+        names = ("cam",) if isinstance(self.target, str) else self.features
+        parts = zip(names, activations, gradients, strict=True)
+        return {name: self._map(a.detach(), gradient) for name, a, gradient in parts}
+
+    def _map(self, activations: Tensor, gradients: Tensor) -> Tensor:
         weights = self.channel_weights(activations, gradients)
-        return {"cam": weighted_channel_sum(activations, weights).relu()}
+        return weighted_channel_sum(activations, weights).relu()
 
     def _forward(
         self,
@@ -68,33 +80,39 @@ class GradientSource(MapSource):
         head: CAMHead,
         images: Tensor,
         features: Mapping[str, Tensor],
-    ) -> tuple[Tensor, Tensor]:
-        if tuple(head.taps) == (self.target,):
-            activations = _leaf(features[self.target])
-            return activations, head.logits({self.target: activations})
+    ) -> tuple[list[Tensor], Tensor]:
+        """Each target's activations, and the logits ``(B, K)`` with a graph from there on."""
+        if set(head.taps) == set(self.features) and backbone.apart(self.features):
+            leaves = {name: _leaf(features[name]) for name in self.features}
+            return list(leaves.values()), head.logits(leaves)
         # A leaf at the input makes a graph even where every parameter is frozen. A call of the
         # backbone would run compiled, where features are all alike outputs, none before another.
-        with backbone.also((self.target, *head.taps)):
+        with backbone.also((*self.features, *head.taps)):
             features = backbone.forward(_leaf(images))
-        return features[self.target], head.logits(features)
+        return [features[name] for name in self.features], head.logits(features)
 
-    def _gradients(self, scores: Tensor, activations: Tensor) -> Tensor:
+    def _gradients(self, scores: Tensor, activations: list[Tensor]) -> list[Tensor]:
+        """``(B, n, C, h, w)`` for each target."""
+        for name, activation in zip(self.features, activations, strict=True):
+            if not (scores.requires_grad and activation.requires_grad):
+                raise self._independent(name)
         # Images do not see each other at test, so one pass serves the whole batch.
-        if not (scores.requires_grad and activations.requires_grad):
-            raise self._independent()
-        gradients = [
+        by_class = [
             torch.autograd.grad(of_class.sum(), activations, retain_graph=True, allow_unused=True)
             for of_class in scores.unbind(dim=1)
         ]
-        if any(gradient is None for (gradient,) in gradients):
-            raise self._independent()
-        if not gradients:
-            return activations.new_empty(len(activations), 0, *activations.shape[1:])
-        return torch.stack([gradient for (gradient,) in gradients], dim=1)
+        found = []
+        for index, activation in enumerate(activations):
+            gradients = [of_class[index] for of_class in by_class]
+            if any(gradient is None for gradient in gradients):
+                raise self._independent(self.features[index])
+            empty = activation.new_empty(len(activation), 0, *activation.shape[1:])
+            found.append(torch.stack(gradients, dim=1) if gradients else empty)
+        return found
 
-    def _independent(self) -> ConfigError:
+    def _independent(self, name: str) -> ConfigError:
         return ConfigError(
-            f"the head's scores have no gradient by feature {self.target!r}",
+            f"the head's scores have no gradient by feature {name!r}",
             at="model.map_source.target",
             expected="a feature that the head's scores are computed from",
             hint="target='last' works with every head that reads the last feature",
@@ -111,7 +129,7 @@ class GradCAM(GradientSource):
     On global average pooling and a linear layer this is ReLU(CAM) / (h w).
 
     Args:
-        target: The feature A: a name that the backbone offers.
+        target: The feature A: a name that the backbone offers. Or several, each a branch.
     """
 
     def channel_weights(self, activations: Tensor, gradients: Tensor) -> Tensor:
@@ -130,11 +148,20 @@ class GradCAMPlusPlus(GradientSource):
     :func:`~wsoltool.functional.cams.grad_cam_plus_plus_weights` for what is cancelled.
 
     Args:
-        target: The feature A, not negative (after a ReLU): a name that the backbone offers.
+        target: The feature A, not negative (after a ReLU): a name that the backbone offers. Or
+            several, each a branch.
     """
 
     def channel_weights(self, activations: Tensor, gradients: Tensor) -> Tensor:
         return grad_cam_plus_plus_weights(activations, gradients)
+
+
+def _distinct(targets: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(targets) if isinstance(targets, (list, tuple)) else ()
+    if not names or not all(isinstance(n, str) for n in names) or len(set(names)) != len(names):
+        expected = "a feature's name, or a list of names, each once"
+        raise ConfigError(f"target={targets!r}", at="model.map_source.target", expected=expected)
+    return names
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -14,6 +14,7 @@ BUILTINS = [
     "adh",
     "ass",
     "cam",
+    "class_grouping",
     "fam",
     "gradcam",
     "has",

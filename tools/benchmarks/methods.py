@@ -50,12 +50,12 @@ def run_fam(quick: bool = False) -> Measurement:
         kwargs = {"num_classes": CLASSES, "templates": 3, "parts": 5}
         channels = backbone.channels()
         head = build("CAM head", {"type": "fam.FAMHead", **kwargs}, "head", channels=channels)
-        images = _images(32 if quick else SIDE).to(memory_format=torch.channels_last)
+        images = random_images(32 if quick else SIDE).to(memory_format=torch.channels_last)
         for module in (backbone, head):
             module.eval().to(images.device, memory_format=torch.channels_last)
         class_ids = torch.zeros(BATCH, 1, dtype=torch.int64, device=images.device)
         _check_attention(backbone, head, images, class_ids)
-        return _measure(
+        return measure(
             "fam VGG16",
             lambda: attend(backbone, head, images, class_ids),
             lambda: backbone(images),
@@ -113,11 +113,11 @@ def check_mscam(localizer: Localizer, images: Tensor) -> None:
 
 def _measure_mscam(name: str, side: int, quick: bool) -> Measurement:
     localizer = mscam_localizer(name)
-    images = _images(2 * side).to(memory_format=torch.channels_last)
+    images = random_images(2 * side).to(memory_format=torch.channels_last)
     localizer.to(images.device)
     check_mscam(localizer, images)
     views = [view.apply(images) for view in localizer.fusion.views()]
-    return _measure(
+    return measure(
         f"mscam {name}",
         lambda: predict_maps(localizer, images),
         lambda: run_plainly(localizer, views),
@@ -134,21 +134,26 @@ def _check_attention(backbone: Backbone, head: CAMHead, images: Tensor, class_id
     assert foreground.std() > 0, "a map that shows nothing"
 
 
-def _images(side: int) -> Tensor:
+def random_images(side: int) -> Tensor:
+    """A batch ``(B, 3, side, side)`` of noise, on the GPU where there is one."""
     device = "cuda" if torch.cuda.is_available() else "cpu"
     return torch.randn(BATCH, 3, side, side, device=device)
 
 
-def _measure(
-    name: str, ours: Callable[[], Any], reference: Callable[[], Any], seconds: float
+def measure(
+    name: str,
+    ours: Callable[[], Any],
+    reference: Callable[[], Any],
+    seconds: float,
+    target: Target | None = AT_MOST,
 ) -> Measurement:
-    """Both by turns, for about as many seconds."""
+    """Both by turns, for about as many seconds; each makes a batch."""
     pace = _rate(reference)
     least, most = ROUNDS
     rounds = min(max(least, math.ceil(seconds * pace / BATCH / 2)), most) if seconds else 1
     figures = alternate(lambda: _rate(ours), lambda: _rate(reference), rounds)
     unit = "images/s" if torch.cuda.is_available() else "images/CPU s"
-    return compare(name, unit, AT_MOST, *figures)
+    return compare(name, unit, target, *figures)
 
 
 def _rate(work: Callable[[], Any]) -> float:

@@ -16,6 +16,7 @@ def run(arguments: argparse.Namespace) -> None:
     from wsoltool.engine.optimization import optimizer_lines
     from wsoltool.engine.stage_list import final_config, is_staged
     from wsoltool.models.builder import build_localizer, without_pretrained
+    from wsoltool.models.ensemble import Ensemble
     from wsoltool.preflight import check
 
     config = config_of(arguments)
@@ -27,9 +28,12 @@ def run(arguments: argparse.Namespace) -> None:
     # Weights are left out: a check needs neither network nor files.
     localizer = build_localizer(without_pretrained(plain(config.model)))
     lines = stages
-    if "optim_wrapper" in config and not stages:
+    # Stages have looked at what they train; and what a config inherits for training says nothing
+    # of an ensemble, which is not trained.
+    trains = not stages and not isinstance(localizer, Ensemble)
+    if trains and "optim_wrapper" in config:
         lines = optimizer_lines(localizer, plain(config.optim_wrapper))
-    if "train_dataloader" in config:
+    if trains and "train_dataloader" in config:
         check_batch_size(localizer, plain(config.train_dataloader))
     count = sum(parameter.numel() for parameter in localizer.parameters())
     print(f"{config.filename}: no problems, {count / 1e6:.2f} M parameters")

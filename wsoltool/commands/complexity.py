@@ -13,6 +13,7 @@ from wsoltool.errors import ConfigError
 if TYPE_CHECKING:
     from mmengine.config import Config
 
+    from wsoltool.models.complexity import Complexity
     from wsoltool.models.localizer import Localizer
     from wsoltool.structures import Size
 
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> None:
     from wsoltool.engine.stage_list import final_config
     from wsoltool.models.complexity import measure, measure_views, sample_images
     from wsoltool.models.complexity_rows import depth_rows, stage_rows
-    from wsoltool.models.complexity_table import complexity_table, points_table, report, views_note
+    from wsoltool.models.complexity_table import complexity_table, report, views_note
     from wsoltool.paths import writable_file
     from wsoltool.preflight import check
 
@@ -43,10 +44,9 @@ def run(arguments: argparse.Namespace) -> None:
         f"Test: {views_note(views)}; input {tested}.",
         *_map_notes(localizer),
     ]
-    console = figures_console()
-    console.print(complexity_table(rows, complexity, notes))
+    figures_console().print(complexity_table(rows, complexity, notes))
     if arguments.points:
-        console.print(points_table(localizer.backbone, complexity))
+        _print_points(localizer, complexity)
     if file:
         origin = {"config": str(config.filename), "cfg_options": list(arguments.cfg_options)}
         _write(file, {**report(complexity, views), **origin})
@@ -56,33 +56,45 @@ def run(arguments: argparse.Namespace) -> None:
 def _build(config: Config, size: Size, points: bool) -> Localizer:
     from wsoltool.config import plain
     from wsoltool.models.builder import build_localizer, without_pretrained
+    from wsoltool.models.complexity import measure, sample_images
 
     model = without_pretrained(plain(config.model))
     try:
         return build_localizer(model)
     except ConfigError as error:
-        if points and re.fullmatch(r"model\.inserts[.\[].*\.at", error.at or ""):
+        if points and re.fullmatch(r"model\.(members\.\w+\.)?inserts[.\[].*\.at", error.at or ""):
             # Who asks for the points needs them most when a name was wrong.
-            _print_points(build_localizer({**model, "inserts": ()}), size)
+            localizer = build_localizer(_without_inserts(model))
+            _print_points(localizer, measure(localizer, sample_images(localizer, size)))
         raise
 
 
-def _print_points(localizer: Localizer, size: Size) -> None:
+def _without_inserts(model: dict[str, Any]) -> dict[str, Any]:
+    if "members" not in model:
+        return {**model, "inserts": ()}
+    members = {name: own and _without_inserts(own) for name, own in model["members"].items()}
+    return {**model, "members": members}
+
+
+def _print_points(localizer: Localizer, complexity: Complexity) -> None:
     from wsoltool.commands.options import figures_console
-    from wsoltool.models.complexity import measure, sample_images
+    from wsoltool.models.complexity import member_costs, members
     from wsoltool.models.complexity_table import points_table
 
-    complexity = measure(localizer, sample_images(localizer, size))
-    figures_console().print(points_table(localizer.backbone, complexity))
+    costs = member_costs(localizer, complexity)
+    for name, member in members(localizer).items():
+        figures_console().print(points_table(member.backbone, costs[name], name))
 
 
 def _map_notes(localizer: Localizer) -> list[str]:
+    from wsoltool.models.complexity import members
     from wsoltool.models.localizer import HeadMaps
 
-    if isinstance(localizer.map_source, HeadMaps):
-        return []
-    name = type(localizer.map_source).__name__
-    return [f"The maps of {name}, which may run the network again, are not in it."]
+    sources = [member.map_source for member in members(localizer).values()]
+    names = dict.fromkeys(type(s).__name__ for s in sources if not isinstance(s, HeadMaps))
+    return [
+        f"The maps of {name}, which may run the network again, are not in it." for name in names
+    ]
 
 
 def _write(file: Path, content: dict[str, Any]) -> None:

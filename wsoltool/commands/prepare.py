@@ -68,12 +68,12 @@ def _named_by(config: str, options: dict[str, Any]) -> tuple[str, dict[str, Any]
     Raises:
         ConfigError: The data sets have no reader, or not all the same.
     """
-    from wsoltool.config import load_config, plain
+    from wsoltool.config import innermost_dataset, load_config, plain
     from wsoltool.errors import ConfigError
 
     loaded = load_config(config)
     loaders = [plain(loaded[key]) for key in loaded if key.endswith("_dataloader")]
-    readers = [loader.get("dataset", {}).get("reader") for loader in loaders]
+    readers = [innermost_dataset(loader, "")[0].get("reader") for loader in loaders]
     distinct = {json.dumps(reader, sort_keys=True): reader for reader in readers if reader}
     if len(distinct) != 1:
         raise ConfigError(

@@ -10,7 +10,7 @@ from mmengine.dataset import DefaultSampler
 from torch import nn
 from torch.utils.data import DataLoader
 
-from wsoltool.config import plain
+from wsoltool.config import innermost_dataset, plain
 from wsoltool.datasets.base import LocalizationDataset, Transform
 from wsoltool.datasets.collate import collate
 from wsoltool.engine.workers import FaithfulDataLoader
@@ -40,9 +40,9 @@ def build_dataset(config: Mapping[str, Any], loader: str) -> LocalizationDataset
 
 def build_pipeline(config: Mapping[str, Any], loader: str) -> list[Transform]:
     """The transforms of one loader's data set, without the data set."""
-    at = f"{loader}.dataset.pipeline"
-    pipeline = plain(config[loader]["dataset"].get("pipeline") or ())
-    return [build("transform", entry, f"{at}[{i}]") for i, entry in enumerate(pipeline)]
+    dataset, at = innermost_dataset(config[loader]["dataset"], f"{loader}.dataset")
+    pipeline = plain(dataset.get("pipeline") or ())
+    return [build("transform", entry, f"{at}.pipeline[{i}]") for i, entry in enumerate(pipeline)]
 
 
 def build_dataloader(

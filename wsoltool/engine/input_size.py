@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from wsoltool.config import innermost_dataset
 from wsoltool.datasets.base import run_pipeline
 from wsoltool.engine.dataloaders import build_pipeline
 from wsoltool.errors import ConfigError
@@ -91,11 +92,12 @@ def pipeline_size(config: Mapping[str, Any], loader: str) -> InputSize:
     Raises:
         WsolError: A transform that cannot be built, or cannot take such an image.
     """
-    own = _image_size(config[loader]["dataset"], f"{loader}.dataset.type")
+    dataset, at = innermost_dataset(config[loader]["dataset"], f"{loader}.dataset")
+    own = _image_size(dataset, f"{at}.type")
     height, width = own or PHOTO
     blank = np.zeros((height, width, 3), np.uint8)
     with fixed_seed():
-        results = run_pipeline(blank, build_pipeline(config, loader), f"{loader}.dataset.pipeline")
+        results = run_pipeline(blank, build_pipeline(config, loader), f"{at}.pipeline")
     shown = results["img"].shape[:2]
     kind = "an image" if own else "a photo"
     name = loader.removesuffix("_dataloader")

@@ -10,13 +10,20 @@ from torch import nn
 
 from wsoltool.errors import ConfigError, unknown_keys
 from wsoltool.models.compilation import compile_backbone, compile_options, replays
-from wsoltool.models.contracts import Backbone, BatchAugmentation
+from wsoltool.models.contracts import Backbone, BatchAugmentation, Fusion
+from wsoltool.models.ensemble import Ensemble
+from wsoltool.models.ensemble_config import (
+    ENSEMBLE_DEFAULTS,
+    ensemble_problems,
+    localizer_part,
+    members_of,
+)
 from wsoltool.models.insert_groups import insert_entries
 from wsoltool.models.insertion import Build, Inserts
 from wsoltool.models.localizer import Localizer
 from wsoltool.models.preprocessor import Preprocessor
 from wsoltool.plugin.manager import build
-from wsoltool.registry import argument_problems
+from wsoltool.registry import SLOTS, argument_problems
 
 #: Keys of ``model`` and what stands there when the config is silent.
 MODEL_DEFAULTS: dict[str, Any] = {
@@ -36,6 +43,10 @@ MODEL_KEYS = ("type", "backbone", "head", *MODEL_DEFAULTS)
 def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
     """Build every part, inject channel counts, and put them together.
 
+    A model of the type ``Ensemble`` has ``members``, each with the keys of a model of its own (but
+    :data:`~wsoltool.models.ensemble_config.NOT_IN_MEMBERS`) and ``classes``; see
+    :class:`~wsoltool.models.ensemble.Ensemble`. A member that is None is left out.
+
     ``frozen`` (a step of the backbone) and ``norm_eval`` are those of
     :class:`~wsoltool.models.backbones.base.Backbone`, ``compile`` is handed to
     :func:`~wsoltool.models.compilation.compile_backbone`.
@@ -43,6 +54,8 @@ def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
     Raises:
         WsolError: With the config path of the part that cannot be built.
     """
+    if model.get("type") == Ensemble.__name__:
+        return _build_ensemble(model, at)
     check_model_keys(model, at)
     check_training_keys(model, at)
     config = {**MODEL_DEFAULTS, **model}
@@ -65,16 +78,50 @@ def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
         inserts=_inserts(backbone, config["inserts"], f"{at}.inserts"),
         map_source=map_source and build("map source", map_source, f"{at}.map_source"),
     )
-    _compile(localizer, config["compile"], f"{at}.compile")
+    _compile(localizer, localizer.fusion, config["compile"], f"{at}.compile")
     return localizer
 
 
+def _build_ensemble(model: Mapping[str, Any], at: str) -> Ensemble:
+    for problem in ensemble_problems(model, at):
+        raise problem
+    config = {**ENSEMBLE_DEFAULTS, **model}
+    fusion = build("fusion", config["fusion"], f"{at}.fusion")
+    boxes = build("box extractor", config["boxes"], f"{at}.boxes")
+    members, classes = {}, {}
+    for name, member in members_of(model).items():
+        here = f"{at}.members.{name}"
+        members[name] = build_localizer(localizer_part(member), here)
+        # Here, where the views are known.
+        _compile(members[name], fusion, member.get("compile"), f"{here}.compile")
+        if member.get("classes") is not None:
+            classes[name] = member["classes"]
+    return Ensemble(members, fusion, boxes, classes)
+
+
 def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of the ``model`` part whose backbone reads no weights: they come later, or not."""
-    backbone = model["backbone"]
-    if "pretrained" in backbone:
-        backbone = {**backbone, "pretrained": False}
-    return {**model, "backbone": backbone}
+    """A copy of the ``model`` part whose backbones read no weights: they come later, or not."""
+    if model.get("type") == Ensemble.__name__:
+        members = {n: m and without_pretrained(m) for n, m in model["members"].items()}
+        return {**model, "members": members}
+    return {**model, "backbone": _bare(model["backbone"])}
+
+
+def _bare(backbone: Any) -> Any:
+    """A backbone's config without weights; likewise those within it, alone, listed or named."""
+    if isinstance(backbone, (list, tuple)):
+        return type(backbone)(_bare(inner) for inner in backbone)
+    if not isinstance(backbone, Mapping):
+        return backbone
+    if "type" not in backbone:
+        return {name: _bare(inner) for name, inner in backbone.items()}
+    inside = {key: _bare(value) for key, value in backbone.items() if _is_of_backbones(key)}
+    weights = {"pretrained": False} if "pretrained" in backbone else {}
+    return {**backbone, **inside, **weights}
+
+
+def _is_of_backbones(key: str) -> bool:
+    return "backbone" in SLOTS.get(key, ())
 
 
 def check_model_keys(model: Mapping[str, Any], at: str) -> None:
@@ -108,15 +155,15 @@ def _set_training(backbone: Backbone, frozen: str | None, norm_eval: bool, at: s
     backbone.train(backbone.training)
 
 
-def _compile(localizer: Localizer, value: Any, at: str) -> None:
+def _compile(localizer: Localizer, fusion: Fusion, value: Any, at: str) -> None:
     options = compile_options(value, at)
     if options is None:
         return
-    if replays(options) and len(localizer.fusion.views()) > 1:
+    if replays(options) and len(fusion.views()) > 1:
         raise ConfigError(
             "CUDA graphs overwrite the features of one view by those of the next",
             at=at,
-            expected=f"a fusion of one view, where {type(localizer.fusion).__name__} has more",
+            expected=f"a fusion of one view, where {type(fusion).__name__} has more",
             hint="compile=dict(mode='max-autotune-no-cudagraphs')",
         )
     compile_backbone(localizer.backbone, options, at)

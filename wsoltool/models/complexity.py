@@ -6,13 +6,14 @@ Every figure of a module is its own alone, without the modules inside it: their 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 
 from wsoltool.models.contracts import Backbone
 from wsoltool.models.counting import count, count_multiply_adds
+from wsoltool.models.ensemble import Ensemble
 from wsoltool.models.localizer import Localizer
 from wsoltool.structures import Size
 
@@ -22,7 +23,8 @@ class ModuleCost:
     """One module's own share, without the modules inside it.
 
     Attributes:
-        name: ``backbone.<step>``, ``inserts.<point>`` or ``head``, and on through their children.
+        name: ``backbone.<step>``, ``inserts.<point>`` or ``head``, and on through their children;
+            of an ensemble with ``members.<m>.`` in front.
         type: Its class.
         params: Parameters (count); one that several modules share is counted at the first.
         flops: Multiply-adds (count).
@@ -118,6 +120,9 @@ def measure(localizer: Localizer, images: Tensor) -> Complexity:
     :func:`~wsoltool.models.counting.count`. An insert's work counts for the insert, not for the
     backbone around it; layers of the backbone that the head runs again count again.
 
+    The costs of an :class:`~wsoltool.models.ensemble.Ensemble` are those of all its members, each
+    run to its logits: modules ``members.<m>.backbone.<step>``, points ``<m>/<point>``.
+
     Args:
         localizer: Its modes are restored.
         images: ``(1, 3, H, W)`` normalised; more images cost what they cost together.
@@ -138,6 +143,8 @@ def measure(localizer: Localizer, images: Tensor) -> Complexity:
         >>> cost.points["stage1"]
         InsertPoint(channels=16, stride=2, shape=(16, 48, 48))
     """
+    if isinstance(localizer, Ensemble):
+        return _together({name: measure(own, images) for name, own in members(localizer).items()})
     names = module_names(localizer)
     points = localizer.backbone.insert_points  # finding them takes a run of its own
     counts = count(localizer, images, names)
@@ -162,8 +169,52 @@ def measure(localizer: Localizer, images: Tensor) -> Complexity:
     )
 
 
+def _together(costs: Mapping[str, Complexity]) -> Complexity:
+    """Members run one after the other: ``members.<m>.backbone.conv1``, points ``<m>/conv1``."""
+    return Complexity(
+        input=next(iter(costs.values())).input,
+        modules=tuple(
+            replace(module, name=f"members.{name}.{module.name}")
+            for name, cost in costs.items()
+            for module in cost.modules
+        ),
+        trainable=sum(cost.trainable for cost in costs.values()),
+        points={
+            f"{name}/{point}": at
+            for name, cost in costs.items()
+            for point, at in cost.points.items()
+        },
+    )
+
+
+def members(localizer: Localizer) -> dict[str, Localizer]:
+    """The localizers of an ensemble by name; another one alone, under an empty name."""
+    return localizer.localizers() if isinstance(localizer, Ensemble) else {"": localizer}
+
+
+def member_costs(localizer: Localizer, complexity: Complexity) -> dict[str, Complexity]:
+    """The share of each of :func:`members`, with names as it has them alone."""
+    if not isinstance(localizer, Ensemble):
+        return {"": complexity}
+    return {name: _share(complexity, name) for name in members(localizer)}
+
+
+def _share(complexity: Complexity, name: str) -> Complexity:
+    before = f"members.{name}."
+    points = complexity.points.items()
+    return replace(
+        complexity,
+        modules=tuple(
+            replace(module, name=module.name.removeprefix(before))
+            for module in complexity.modules
+            if module.name.startswith(before)
+        ),
+        points={p.removeprefix(f"{name}/"): at for p, at in points if p.startswith(f"{name}/")},
+    )
+
+
 def measure_views(localizer: Localizer, images: Tensor) -> tuple[ViewCost, ...]:
-    """What each view of the fusion takes, up to the class scores.
+    """What each view of the fusion takes, up to the class scores, those of all members.
 
     The maps themselves are not in it: a classifier's rows cost next to nothing, and a map source
     that runs the network again says itself how often.
@@ -181,7 +232,8 @@ def measure_views(localizer: Localizer, images: Tensor) -> tuple[ViewCost, ...]:
         shown = view.apply(images)
         size = (shown.shape[-2], shown.shape[-1])
         if size not in by_size:
-            by_size[size] = count_multiply_adds(localizer, shown)
+            parts = members(localizer).values()
+            by_size[size] = sum(count_multiply_adds(part, shown) for part in parts)
         costs.append(ViewCost(view.scale, view.flip, size, by_size[size]))
     return tuple(costs)
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from wsoltool.models.complexity import Complexity, CostSum, ModuleCost
+from wsoltool.models.backbones.parallel import Parallel
+from wsoltool.models.complexity import Complexity, CostSum, ModuleCost, member_costs
 from wsoltool.models.contracts import Backbone
+from wsoltool.models.ensemble import Ensemble
 from wsoltool.models.localizer import Localizer
 
 _STAGE = re.compile(r"stem|(pool|stage)\d+")
@@ -39,8 +41,11 @@ def stage_rows(localizer: Localizer, complexity: Complexity) -> list[Row]:
     """The backbone and its stages, all inserts and each, the head, and what else costs anything.
 
     A stage ends at a canonical name that all backbones share (``stem``, ``pool1``, ``stage1`` ...)
-    and is called so; steps behind the last of them end at ``last``.
+    and is called so; steps behind the last of them end at ``last``. Of networks side by side each
+    has rows of its own, and so has each member of an ensemble.
     """
+    if isinstance(localizer, Ensemble):
+        return [*_member_rows(localizer, complexity)]
     parts = dict.fromkeys(module.name.partition(".")[0] for module in complexity.modules)
     others = [_sum(complexity, part) for part in parts if part not in ("backbone", "inserts")]
     return [
@@ -69,15 +74,29 @@ def depth_rows(complexity: Complexity, depth: int) -> list[Row]:
     return [row for row in rows if row.costs]
 
 
+def _member_rows(ensemble: Ensemble, complexity: Complexity) -> Iterator[Row]:
+    own = member_costs(ensemble, complexity)
+    for name, member in ensemble.localizers().items():
+        yield replace(_sum(complexity, f"members.{name}"), contents=type(member).__name__)
+        for row in stage_rows(member, own[name]):
+            yield replace(row, name=f"  {row.name}")
+
+
 def _stage_rows(backbone: Backbone, complexity: Complexity) -> Iterator[Row]:
     inside: dict[str, list[ModuleCost]] = {step: [] for step in ("", *backbone.step_names)}
     step_of = _steps_by_module(backbone, complexity)
     for module in _sum(complexity, "backbone").modules:
         inside[step_of.get(module.name, "")].append(module)
-    for stage, steps in _stages(backbone):
-        contents = steps[0] if len(steps) == 1 else f"{steps[0]} .. {steps[-1]}"
-        modules = tuple(module for step in steps for module in inside[step])
-        yield Row(f"  {stage}", contents, modules, _shape_at(complexity, f"backbone.{steps[-1]}"))
+    for depth, name, net, before in _networks(backbone):
+        if name:
+            within = tuple(m for step in net.step_names for m in inside[f"{before}{step}"])
+            yield Row(f"{'  ' * depth}{name}", type(net).__name__, within)
+        for stage, steps in () if isinstance(net, Parallel) else _stages(net):
+            contents = steps[0] if len(steps) == 1 else f"{steps[0]} .. {steps[-1]}"
+            steps = tuple(f"{before}{step}" for step in steps)
+            modules = tuple(module for step in steps for module in inside[step])
+            shape = _shape_at(complexity, f"backbone.{steps[-1]}")
+            yield Row(f"{'  ' * (depth + 1)}{stage}", contents, modules, shape)
     # What a backbone computes beside its steps, and inserts cannot be put behind.
     between = Row("  between steps", "", tuple(inside[""]))
     if between.costs:
@@ -91,6 +110,19 @@ def _insert_rows(localizer: Localizer, complexity: Complexity) -> Iterator[Row]:
     for key, point in localizer.inserts.points.items():
         row = _sum(complexity, f"inserts.{key}")
         yield Row(f"  {key}", row.contents, row.modules, complexity.points[point].shape)
+
+
+def _networks(
+    backbone: Backbone, depth: int = 0, name: str = "", before: str = ""
+) -> Iterator[tuple[int, str, Backbone, str]]:
+    """(how deep inside, own name, network, what stands before its steps' names), outer ones first.
+
+    A backbone that is one network is alone, without a name.
+    """
+    yield depth, name, backbone, before
+    if isinstance(backbone, Parallel):
+        for own, net in backbone.named_networks().items():
+            yield from _networks(net, depth + 1, own, f"{before}{own}.")
 
 
 def _stages(backbone: Backbone) -> list[tuple[str, tuple[str, ...]]]:

@@ -42,10 +42,17 @@ def complexity_table(
     return table
 
 
-def points_table(backbone: Backbone, complexity: Complexity) -> Table:
-    """Every insert point, in running order: names, channels, stride, and shape at this input."""
+def points_table(backbone: Backbone, complexity: Complexity, member: str = "") -> Table:
+    """Every insert point, in running order: names, channels, stride, and shape at this input.
+
+    Args:
+        backbone: Whose points they are.
+        complexity: Of its localizer.
+        member: The localizer's name in an ensemble.
+    """
+    of = f"{type(backbone).__name__} of member {member}" if member else type(backbone).__name__
     at = f"at {size_text(complexity.input)}"
-    table = _table(f"Insert points of {type(backbone).__name__} {at}: inserts act on the output.")
+    table = _table(f"Insert points of {of} {at}: inserts act on the output.")
     table.add_column("insert point", overflow="fold")
     table.add_column("also called", overflow="fold")
     for name in ("channels", "stride", "output"):

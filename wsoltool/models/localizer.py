@@ -24,6 +24,9 @@ from wsoltool.structures import Erasure, Sample, Samples, View, ViewMaps
 
 logger = logging.getLogger(__name__)
 
+#: The images as a view shows them, and their features.
+Seen = tuple[Tensor, dict[str, Tensor]]
+
 #: Chooses the classes to map from an image's record and its ``(K,)`` scores.
 ClassQuery = Callable[[Sample, Tensor], Sequence[int]]
 
@@ -84,15 +87,8 @@ class Localizer(BaseModel):
         self.backbone = backbone
         self.head = head
         self.inserts = inserts
-        self.fusion = fusion
-        self.boxes = boxes
         self.map_source = map_source or HeadMaps()
-        #: Which classes are mapped at test; commands replace it.
-        self.class_query: ClassQuery = labels_and_top1
-        #: Whether predictions are for pictures: they then hold the head's part maps, and what
-        #: erasers would hide, which takes a run of the backbone more. Tests leave it off.
-        self.for_pictures = False
-        self._cover_told = False
+        self._set_test(fusion, boxes)
         head.bind(backbone)
         self._check_parts()
         self._check_source()
@@ -104,12 +100,22 @@ class Localizer(BaseModel):
     def init_weights(self) -> None:
         """Nothing: every part initialises itself when built, pretrained weights included."""
 
-    def _check_parts(self) -> None:
+    def _set_test(self, fusion: Fusion, boxes: BoxExtractor) -> None:
+        """What predicting needs besides networks."""
+        self.fusion = fusion
+        self.boxes = boxes
+        #: Which classes are mapped at test; commands replace it.
+        self.class_query: ClassQuery = labels_and_top1
+        #: Whether predictions are for pictures: they then hold the head's part maps, and what
+        #: erasers would hide, which takes a run of the backbone more. Tests leave it off.
+        self.for_pictures = False
+        self._cover_told = False
         # Found now, not at the first validation after hours of training.
-        if not any(view.scores for view in self.fusion.views()):
-            raise ConfigError(
-                f"no view of {type(self.fusion).__name__} gives class scores", at="model.fusion"
-            )
+        if not any(view.scores for view in fusion.views()):
+            what = f"no view of {type(fusion).__name__} gives class scores"
+            raise ConfigError(what, at="model.fusion")
+
+    def _check_parts(self) -> None:
         wanted = {
             "head": self.head.taps,
             "map_source": self.map_source.features,
@@ -183,7 +189,7 @@ class Localizer(BaseModel):
 
     def _predict(self, images: Tensor, samples: Samples) -> list[Prediction]:
         first, *others = self.fusion.views()
-        with self.backbone.also((*self.map_source.features, *self.boxes.features)):
+        with self._all_features():
             # Classes are asked by their scores: the other views wait, so that no more features
             # than needed are in memory.
             seen = {v: self._see(v, images) for v in (first, *others) if v is first or v.scores}
@@ -195,10 +201,7 @@ class Localizer(BaseModel):
             parts = self._part_maps(first, features)
             erasures = self._erasures(first, seen[first][0], samples)
             del features
-            maps = [
-                self._view_maps(view, *(seen.pop(view, None) or self._see(view, images)), asked)
-                for view in (first, *others)
-            ]
+            maps = [self._view_maps(view, seen, images, asked) for view in (first, *others)]
         return [
             Prediction(
                 sample=sample,
@@ -217,7 +220,11 @@ class Localizer(BaseModel):
             for index, sample in enumerate(samples)
         ]
 
-    def _see(self, view: View, images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    def _all_features(self) -> AbstractContextManager[Any]:
+        """Within the block, the backbone answers all features that a prediction needs."""
+        return self.backbone.also((*self.map_source.features, *self.boxes.features))
+
+    def _see(self, view: View, images: Tensor) -> Seen:
         """The images as a view shows them, and their features."""
         shown = view.apply(images)
         features = self.extract(shown)
@@ -245,11 +252,17 @@ class Localizer(BaseModel):
         return torch.stack([self.head.scores(f).float() for f in features]).mean(dim=0).cpu()
 
     def _view_maps(
-        self, view: View, images: Tensor, features: dict[str, Tensor], class_ids: Tensor
+        self, view: View, seen: dict[View, Seen], images: Tensor, class_ids: Tensor
     ) -> ViewMaps:
-        """``(B, n, h, w)`` raw maps of a view, on the CPU and not mirrored."""
-        maps = self.map_source.maps(self.backbone, self.head, images, features, class_ids)
-        return ViewMaps(view, to_cpu({name: view.undo(m) for name, m in maps.items()}))
+        """``(B, n, h, w)`` raw maps of a view, on the CPU and not mirrored; it leaves ``seen``."""
+        shown, features = seen.pop(view) if view in seen else self._see(view, images)
+        return ViewMaps(view, self._branches(view, shown, features, class_ids))
+
+    def _branches(
+        self, view: View, shown: Tensor, features: dict[str, Tensor], class_ids: Tensor
+    ) -> dict[str, Tensor]:
+        maps = self.map_source.maps(self.backbone, self.head, shown, features, class_ids)
+        return to_cpu({name: view.undo(m) for name, m in maps.items()})
 
     def _part_maps(self, view: View, features: dict[str, Tensor]) -> Tensor | None:
         """``(B, P, h, w)`` in [0, 1] on the CPU, not mirrored; None if not wanted or no parts."""

@@ -8,6 +8,7 @@ def wsoltool_backbones():
     from wsoltool.models.backbones.densenet import DenseNet161
     from wsoltool.models.backbones.inception import GoogLeNet, InceptionV3
     from wsoltool.models.backbones.mobilenet import MobileNetV1, MobileNetV2
+    from wsoltool.models.backbones.parallel import Parallel
     from wsoltool.models.backbones.published import Torchvision
     from wsoltool.models.backbones.resnet import ResNet18, ResNet50, ResNet50X, SEResNet50
     from wsoltool.models.backbones.small import SmallNet
@@ -15,7 +16,7 @@ def wsoltool_backbones():
 
     return [
         *(VGG16, GoogLeNet, InceptionV3, DenseNet161, MobileNetV1, MobileNetV2),
-        *(ResNet18, ResNet50, ResNet50X, SEResNet50, Torchvision, SmallNet),
+        *(ResNet18, ResNet50, ResNet50X, SEResNet50, Torchvision, SmallNet, Parallel),
     ]
 
 

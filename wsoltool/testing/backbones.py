@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -81,10 +81,16 @@ def _check_features(net: Backbone, images: Tensor) -> dict[str, Tensor]:
 def _check_partial_runs(net: Backbone, features: dict[str, Tensor]) -> None:
     for name in net.step_names:
         with torch.no_grad():
-            rest = net.forward_from(features[name].clone(), name)["last"]
-        require_close(
-            f"the steps after {name!r} do not go on as forward does", rest, features["last"]
-        )
+            rest = net.forward_from(features[name].clone(), name)
+        require(bool(_lasts(rest)), f"the steps after {name!r} do not answer `last`")
+        for found, feature in rest.items():
+            breach = f"the steps after {name!r} do not go on as forward does"
+            require_close(breach, feature, features[found])
+
+
+def _lasts(features: Mapping[str, Tensor]) -> list[Tensor]:
+    """``last``, and that of each network where the backbone is of several."""
+    return [feature for name, feature in features.items() if name.rpartition(".")[2] == "last"]
 
 
 def _check_inserts(net: Backbone, images: Tensor) -> None:
@@ -107,7 +113,8 @@ class _Scale(nn.Module):
 
 
 def _check_training(net: Backbone, images: Tensor) -> None:
-    net.train()(images)["last"].square().mean().backward()
+    lasts = _lasts(net.train()(images))
+    torch.stack([last.square().mean() for last in lasts]).sum().backward()
     idle = [name for name, p in net.named_parameters() if p.requires_grad and p.grad is None]
     require(not idle, f"parameters that no gradient reaches: {', '.join(idle[:5])}")
     net.eval()

@@ -123,6 +123,13 @@ class Backbone(nn.Module, ABC):
             self.keep(step)
         self.wanted = (*self.wanted, *extra)
 
+    def apart(self, names: Iterable[str]) -> bool:
+        """Whether none of these features is computed from another one of them.
+
+        In a run of steps each is computed from those before it.
+        """
+        return len(set(names)) <= 1
+
     def keep(self, point: str) -> None:
         """Let no later layer overwrite the feature at ``point``: none works in place there.
 

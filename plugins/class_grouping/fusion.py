@@ -1,0 +1,147 @@
+"""One map out of those of all levels: sections II-D and II-E of the paper.
+
+n asked classes, h x w a feature grid, H x W the wanted size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor
+
+from wsoltool.errors import ConfigError, ShapeError, check_number
+from wsoltool.functional.maps import check_interpolation, minmax_normalize, resize_maps
+from wsoltool.models.contracts import Fusion
+from wsoltool.structures import Size, View, ViewMaps
+
+REST = "rest"
+
+
+def fuse_levels(own: Tensor, groups: Sequence[Tensor] = (), rest: Tensor | None = None) -> Tensor:
+    r"""Add what a class's groups show to what it shows itself, and take away the other classes'.
+
+    Eq. (5), with k the number of ``groups``:
+
+    .. math:: M = M_0 + \frac{1}{k} \sum_{i=1}^k M_i - M'_0
+
+    cut off at 0, then scaled to [0, 1]. Without groups their sum is nothing; with neither, the
+    answer is :math:`M_0`, scaled.
+
+    Args:
+        own: ``(..., H, W)`` float in [0, 1], :math:`M_0`: the class's own maps.
+        groups: Maps of the same shape, :math:`M_i`: of the group that holds the class, by level.
+        rest: Of the same shape, :math:`M'_0`: of the other classes of the image. None is nothing.
+
+    Returns:
+        ``(..., H, W)`` float in [0, 1]; zeros where nothing stands out.
+
+    Raises:
+        ShapeError: The shapes differ.
+
+    Example:
+        >>> own, group = torch.tensor([[0.5, 1.0, 0.0]]), torch.tensor([[1.0, 0.0, 0.0]])
+        >>> fuse_levels(own, [group], rest=torch.tensor([[0.0, 0.5, 1.0]]))
+        tensor([[1.0000, 0.3333, 0.0000]])
+    """
+    others = [*groups, *([] if rest is None else [rest])]
+    if any(one.shape != own.shape for one in others):
+        shapes = [tuple(one.shape) for one in (own, *others)]
+        raise ShapeError(f"maps of shapes {shapes} cannot be fused", expected="one shape")
+    fused = own
+    if groups:
+        fused = fused + torch.stack(list(groups)).mean(dim=0)
+    if rest is not None:
+        fused = fused - rest
+    return minmax_normalize(fused.clamp(min=0))
+
+
+class LevelFusion(Fusion):
+    """Eq. (5) on branches that are named ``<level>/<branch>``, as an ``Ensemble`` names them.
+
+    The first level is that of the classes themselves. Its branch ``rest``, if there is one, is
+    :math:`M'_0` (see ``class_grouping.WithRest``). In this order: every map is resized to the
+    wanted size; each branch's is scaled to [0, 1] for itself; the branches of a level are averaged
+    (section II-D) and the mean is scaled to [0, 1], which makes the :math:`M_i`; then comes
+    :func:`fuse_levels`. The branch ``rest`` is resized and nothing else. Branches without a ``/``
+    in their names make one level: a single network's maps are fused as any other fusion does.
+
+    Args:
+        interpolation: ``bilinear`` or ``bicubic``, for enlarging raw maps.
+        normalize_branches: Scale each branch's map before branches are averaged, so that networks
+            of different ranges count the same; False averages raw maps.
+        rest_weight: Factor of :math:`M'_0`; the paper's is 1, and 0 leaves the term out.
+
+    Raises:
+        ConfigError: A value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        interpolation: str = "bilinear",
+        normalize_branches: bool = True,
+        rest_weight: float = 1.0,
+    ) -> None:
+        check_interpolation(interpolation)
+        check_number("LevelFusion: rest_weight", rest_weight)
+        if not isinstance(normalize_branches, bool):
+            what = f"normalize_branches={normalize_branches!r}"
+            raise ConfigError(what, expected="True or False")
+        self.interpolation = interpolation
+        self.normalize_branches = normalize_branches
+        self.rest_weight = float(rest_weight)
+
+    def views(self) -> tuple[View, ...]:
+        return (View(),)
+
+    def fuse(self, maps: Sequence[ViewMaps], size: Size) -> Tensor:
+        """Maps of one image to ``(n, H, W)`` float32 in [0, 1] at ``size``.
+
+        Raises:
+            ShapeError: There is no level, the first has nothing but ``rest``, or numbers of maps
+                differ.
+            EvaluationError: A map holds NaN or infinity.
+        """
+        (view_maps,) = maps
+        levels = by_level(view_maps.branches)
+        first, *others = levels.values() or [{}]
+        own = {name: raw for name, raw in first.items() if name != REST}
+        rest = first.get(REST) if self.rest_weight else None
+        if not own:
+            raise ShapeError(
+                f"no maps to fuse among the branches {list(view_maps.branches)}",
+                expected="branches named <level>/<branch>, and not rest alone",
+            )
+        return fuse_levels(
+            self._level_map(own, size),
+            [self._level_map(level, size) for level in others],
+            None if rest is None else self.rest_weight * self._resized(rest, size),
+        )
+
+    def _level_map(self, branches: Mapping[str, Tensor], size: Size) -> Tensor:
+        resized = [self._resized(raw, size) for raw in branches.values()]
+        if len({one.shape for one in resized}) > 1:
+            counts = {name: len(raw) for name, raw in branches.items()}
+            raise ShapeError(f"branches differ in their numbers of maps: {counts}")
+        if self.normalize_branches:
+            resized = [minmax_normalize(one) for one in resized]
+        return minmax_normalize(torch.stack(resized).mean(dim=0))
+
+    def _resized(self, raw: Tensor, size: Size) -> Tensor:
+        return resize_maps(raw.float(), size, self.interpolation)
+
+
+def by_level(branches: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
+    """Branches named ``<level>/<branch>`` as level -> branch -> map; no ``/`` is level ``""``.
+
+    Example:
+        >>> one = torch.ones(1, 2, 2)
+        >>> found = by_level({"20/a": one, "20/b": one, "20/rest": one, "12/a": one})
+        >>> {level: list(names) for level, names in found.items()}
+        {'20': ['a', 'b', 'rest'], '12': ['a']}
+    """
+    levels: dict[str, dict[str, Tensor]] = {}
+    for name, raw in branches.items():
+        level, slash, branch = name.partition("/")
+        levels.setdefault(level if slash else "", {})[branch if slash else name] = raw
+    return levels

@@ -1,0 +1,228 @@
+"""From classes to groups to networks of groups, and all networks put together.
+
+One plan makes the paper's stages: train the classes, group their classifier rows, train the groups,
+group those ..., then fuse. Each of them can stand in a config's list of stages as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import Config
+
+from wsoltool.config import load_config, plain, with_overrides
+from wsoltool.engine.ensembles import write_ensemble
+from wsoltool.engine.runner import seed_of
+from wsoltool.engine.scoring import load_localizer
+from wsoltool.engine.stage_list import LAST
+from wsoltool.engine.stages import Stage, StageWork
+from wsoltool.engine.train_stage import Train
+from wsoltool.errors import CheckpointError, ConfigError, is_whole
+from wsoltool_plugins.class_grouping.grouping import (
+    Grouping,
+    cluster_rows,
+    read_groups,
+    write_groups,
+)
+from wsoltool_plugins.class_grouping.tree import write_tree
+
+GROUPS = "groups.json"
+TREE = ("tree.txt", "tree.png")
+LOADERS = ("train_dataloader", "val_dataloader", "test_dataloader")
+
+
+class ClusterClasses(Stage):
+    """Groups the classes of a trained network by k-means on its head's class vectors.
+
+    Leaves ``groups.json``, this level and those before it, and their tree: ``tree.txt`` and
+    ``tree.png``.
+
+    Args:
+        name: Of the stage.
+        of: The stage that trained the network.
+        clusters: Number of groups.
+        previous: The stage whose groups that network was trained on; None where it was trained on
+            single classes.
+        seed: Of k-means; ``randomness.seed`` of the config unless given.
+
+    Raises:
+        ConfigError: A value that cannot be used.
+    """
+
+    artefacts = (GROUPS, *TREE)
+
+    def __init__(
+        self,
+        name: str,
+        of: str,
+        clusters: int,
+        previous: str | None = None,
+        seed: int | None = None,
+    ) -> None:
+        super().__init__(name)
+        if not is_whole(clusters, 1):
+            raise ConfigError(f"clusters={clusters!r}", expected="an integer of 1 or more")
+        check_seed(seed)
+        self.of, self.clusters, self.previous, self.seed = of, clusters, previous, seed
+        self.needs = (of,) if previous is None else (of, previous)
+
+    def settings(self, config: Config) -> dict[str, Any]:
+        seed = seed_of(config) if self.seed is None else self.seed
+        found = {"of": self.of, "clusters": self.clusters, "seed": seed}
+        return found if self.previous is None else {**found, "previous": self.previous}
+
+    def run(self, work: StageWork) -> None:
+        """Group the rows and write the three files.
+
+        Raises:
+            ConfigError: The head has no class vectors, or fewer classes than ``clusters``.
+            DataError: Its rows cannot be told apart.
+        """
+        classes, vectors = class_vectors(work.folders[self.of], work.config)
+        if self.previous is None:
+            grouping = Grouping(classes)
+        else:
+            grouping = read_groups(work.folders[self.previous] / GROUPS)
+        _check_trained_on(classes, grouping, self.of)
+        seed = self.settings(work.config)["seed"]
+        grouping = grouping.with_level(cluster_rows(vectors, self.clusters, seed).tolist(), seed)
+        write_groups(grouping, work.folder / GROUPS)
+        write_tree(grouping, work.folder)
+
+
+def class_vectors(folder: Path, config: Config) -> tuple[tuple[str, ...], np.ndarray]:
+    """Class names, and the head's ``(K, D)`` float32 class vectors, of a stage that trained.
+
+    Args:
+        folder: Of the stage: its ``last.pth``, and the config beside it.
+        config: The whole config, by whose name the stage's is called.
+
+    Raises:
+        ConfigError: The head has no class vectors.
+        CheckpointError: The checkpoint is of another model, or names no classes.
+    """
+    own = load_config(folder / Path(config.filename).name)
+    model, meta = load_localizer(own, folder / LAST)
+    vectors = model.head.class_vectors()
+    if vectors is None:
+        raise ConfigError(
+            f"{type(model.head).__name__} has no vectors by which classes can be compared",
+            at="model.head",
+            expected="a head with class_vectors(), such as class_grouping.BranchesHead",
+        )
+    names = meta.get("classes") or ()
+    if len(names) != len(vectors):
+        what = f"the checkpoint names {len(names)} classes, its model has {len(vectors)}"
+        raise CheckpointError(what, at=str(folder / LAST))
+    return tuple(names), vectors.detach().float().cpu().numpy()
+
+
+def _check_trained_on(classes: Sequence[str], grouping: Grouping, of: str) -> None:
+    wanted = grouping.names(len(grouping.levels))
+    if tuple(classes) != wanted:
+        raise ConfigError(
+            f"stage {of!r} was trained on {len(classes)} classes that are not the previous groups",
+            expected=f"a network of the {len(wanted)} groups of `previous`",
+        )
+
+
+class TrainLevel(Train):
+    """Trains the config's network on the groups of a level instead of on classes.
+
+    Its three data sets are seen through :class:`~wsoltool_plugins.class_grouping.grouped.\
+GroupedClasses`, and the head has as many classes as there are groups; validation is of groups.
+
+    Args:
+        name: Of the stage.
+        num_classes: How many groups (or classes) there are.
+        groups: The stage that made the groups; None for the classes themselves.
+        level: Of the groups in that stage's file: 1 for the first grouping.
+        config: Overrides of the config, see :class:`~wsoltool.engine.train_stage.Train`.
+        needs: Further stages that must be finished.
+
+    Raises:
+        ConfigError: A value that cannot be used.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        num_classes: int,
+        groups: str | None = None,
+        level: int = 1,
+        config: Mapping[str, Any] | None = None,
+        needs: Sequence[str] = (),
+    ) -> None:
+        super().__init__(name, config, needs if groups is None else (*needs, groups))
+        for key, value in (("num_classes", num_classes), ("level", level)):
+            if not is_whole(value, 1):
+                raise ConfigError(f"{key}={value!r}", expected="an integer of 1 or more")
+        self.num_classes, self.groups, self.level = num_classes, groups, level
+
+    def training_config(self, config: Config, folders: Mapping[str, Path]) -> Config:
+        trained = super().training_config(config, folders)
+        overrides: dict[str, Any] = {"model.head.num_classes": self.num_classes}
+        if self.groups is not None:
+            file = str(folders[self.groups] / GROUPS)
+            for loader in (loader for loader in LOADERS if loader in trained):
+                overrides[f"{loader}.dataset"] = {
+                    "_delete_": True,
+                    "type": "class_grouping.GroupedClasses",
+                    "dataset": plain(trained[loader]["dataset"]),
+                    "groups": file,
+                    "level": self.level,
+                }
+        return with_overrides(trained, overrides)
+
+
+class FuseLevels(Stage):
+    """Puts the networks of all levels together: ``last.pth`` of an ``Ensemble``.
+
+    Nothing is trained; the ensemble's members are called after the stages. Beside it lie the tree
+    of these levels as text and picture, and their groups.
+
+    Args:
+        name: Of the stage.
+        levels: The stages that trained, that of the single classes first, then one for each level
+            of groups.
+        groups: The stage that made the last level's groups.
+
+    Raises:
+        ConfigError: There are not two levels or more.
+    """
+
+    artefacts = (LAST, GROUPS, *TREE)
+
+    def __init__(self, name: str, levels: Sequence[str], groups: str) -> None:
+        super().__init__(name)
+        if isinstance(levels, str) or len(levels) < 2:
+            raise ConfigError(f"levels={levels!r}", expected="names of two stages or more")
+        self.levels, self.groups = tuple(levels), groups
+        self.needs = (*self.levels, groups)
+
+    def settings(self, config: Config) -> dict[str, Any]:
+        return {"levels": list(self.levels), "groups": self.groups}
+
+    def run(self, work: StageWork) -> None:
+        """Write the checkpoint and the tree.
+
+        Raises:
+            DataError: The groups have fewer levels than there are networks.
+            CheckpointError: A checkpoint cannot be read.
+        """
+        grouping = read_groups(work.folders[self.groups] / GROUPS)
+        grouping = grouping.first_levels(len(self.levels) - 1)
+        classes = {name: grouping.ids(level) for level, name in enumerate(self.levels)}
+        write_groups(grouping, work.folder / GROUPS)
+        write_tree(grouping, work.folder)
+        checkpoints = {name: work.folders[name] / LAST for name in self.levels}
+        write_ensemble(work.folder / LAST, checkpoints, classes)
+
+
+def check_seed(seed: object) -> None:
+    """Refuse what is no seed of k-means."""
+    if seed is not None and not is_whole(seed, 0):
+        raise ConfigError(f"seed={seed!r}", expected="a whole number, or None")
