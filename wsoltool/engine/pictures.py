@@ -32,8 +32,8 @@ _NONE = np.zeros((0, 4), np.float32)
 def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Iterator[GalleryItem]:
     """Images spread evenly over a split, with the maps and the boxes of the labelled classes.
 
-    Of no label, the surest class is shown. Part maps are shown where the head has them, and what
-    mask erasers would hide where there are any.
+    Of no label, the surest class is shown. The maps of branches are shown where the fusion has
+    several, part maps where the head has them, and what mask erasers would hide if there are any.
     """
     localizer: Localizer = model.module if is_model_wrapper(model) else model
     localizer.eval()
@@ -82,6 +82,7 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
         correct=None if own.iou is None else own.iou >= 0.5,
         part_maps=prediction.part_maps_at(),
         erasures=prediction.erasures_at(),
+        branches=prediction.branches_at(own.class_id),
     )
 
 
@@ -101,6 +102,7 @@ def _several_item(prediction: Prediction, dataset: LocalizationDataset, index: i
             prediction.map(own.class_id),
             own.boxes.xyxy,
             own.truth,
+            prediction.branches_at(own.class_id),
         )
         for own in found
     ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from wsoltool.visualization.lettering import line_height, shortened, write_text
+from wsoltool.visualization.branches import draw_branches
+from wsoltool.visualization.lettering import titled
 from wsoltool.visualization.overlay import (
     PREDICTED_COLOR,
     TRUTH_COLOR,
@@ -16,8 +17,7 @@ from wsoltool.visualization.overlay import (
     side_by_side,
 )
 
-LETTERS, MARGIN, GAP = 13, 4, 4  # pixels
-TEXT_COLOR = (255, 255, 255)
+GAP = 4  # pixels
 
 
 @dataclass(slots=True)
@@ -29,18 +29,20 @@ class ClassRow:
         localization_map: ``(H, W)`` in [0, 1].
         predicted: ``(N, 4)`` boxes.
         truth: ``(M, 4)`` boxes, may be empty.
+        branches: Name -> map ``(H, W)`` in [0, 1] that the localization map is made of.
     """
 
     title: str
     localization_map: np.ndarray
     predicted: np.ndarray
     truth: np.ndarray
+    branches: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def draw_rows(
     image: np.ndarray, factor: float, rows: Sequence[ClassRow], beside: Iterable[np.ndarray] = ()
 ) -> np.ndarray:
-    """The image, then map and boxes of each class; all but the first row have no image.
+    """The image, then map, boxes and branches of each class; the image is in the first row alone.
 
     Args:
         image: ``(H, W, 3)`` uint8 RGB, already enlarged by ``factor``.
@@ -53,23 +55,16 @@ def draw_rows(
     lines = [side_by_side([image, *first, *beside])]
     lines += [side_by_side([nothing, *pictures]) for pictures in others]
     parts: list[np.ndarray] = []
+    width = max(line.shape[1] for line in lines)
     for line in lines:
-        right = lines[0].shape[1] - line.shape[1]
+        right = width - line.shape[1]
         wide = np.pad(line, ((0, 0), (0, right), (0, 0)), constant_values=255)
         parts += [np.full((GAP, *wide.shape[1:]), 255, np.uint8), wide] if parts else [wide]
     return np.vstack(parts)
 
 
-def _pictures(image: np.ndarray, factor: float, row: ClassRow) -> tuple[np.ndarray, np.ndarray]:
-    overlay = _titled(blend_map(image, row.localization_map), row.title)
+def _pictures(image: np.ndarray, factor: float, row: ClassRow) -> list[np.ndarray]:
+    overlay = titled(blend_map(image, row.localization_map), row.title)
     boxes = draw_boxes(image, row.truth, TRUTH_COLOR, factor)
-    return overlay, draw_boxes(boxes, row.predicted, PREDICTED_COLOR, factor)
-
-
-def _titled(picture: np.ndarray, title: str) -> np.ndarray:
-    """A copy with a line on a dark strip at its top."""
-    picture = np.ascontiguousarray(picture).copy()
-    picture[: line_height(LETTERS) + MARGIN] //= 4
-    text = shortened(title, picture.shape[1] - 2 * MARGIN, LETTERS)
-    write_text(picture, (MARGIN, MARGIN // 2), text, TEXT_COLOR, LETTERS)
-    return picture
+    boxes = draw_boxes(boxes, row.predicted, PREDICTED_COLOR, factor)
+    return [overlay, boxes, *draw_branches(image, row.branches)]
