@@ -16,7 +16,7 @@ from wsoltool.visualization.overlay import (
     side_by_side,
 )
 
-LETTERS, MARGIN, GAP = 13, 4, 4  # pixels
+LETTERS, MARGIN, GAP = 13, 4, 4  # pixels; letters grow with wide pictures
 TEXT_COLOR = (255, 255, 255)
 
 
@@ -69,7 +69,8 @@ def _pictures(image: np.ndarray, factor: float, row: ClassRow) -> tuple[np.ndarr
 def _titled(picture: np.ndarray, title: str) -> np.ndarray:
     """A copy with a line on a dark strip at its top."""
     picture = np.ascontiguousarray(picture).copy()
-    picture[: line_height(LETTERS) + MARGIN] //= 4
-    text = shortened(title, picture.shape[1] - 2 * MARGIN, LETTERS)
-    write_text(picture, (MARGIN, MARGIN // 2), text, TEXT_COLOR, LETTERS)
+    size = max(LETTERS, picture.shape[1] // 24)
+    picture[: line_height(size) + MARGIN] //= 4
+    text = shortened(title, picture.shape[1] - 2 * MARGIN, size)
+    write_text(picture, (MARGIN, MARGIN // 2), text, TEXT_COLOR, size)
     return picture
