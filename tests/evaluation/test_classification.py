@@ -98,6 +98,24 @@ def test_intervals_are_of_resampled_images(several):
         assert own.resampled[7] == pytest.approx(repeated[own.name])
 
 
+def test_an_interval_above_its_figure_is_explained(several):
+    # Thirty classes, each shown by one image, which is in the middle of the ranking.
+    scores = np.array([[(i - k + 15) % 30 / 30 for k in range(30)] for i in range(30)])
+    images = [
+        several(str(i), tuple(own), label=tuple(np.arange(30) == i)) for i, own in enumerate(scores)
+    ]
+    metric = ClassificationMetric(resamples=100)
+    metric.process(None, images)
+    metric.evaluate(30)
+    own = figure(metric, "mAP")
+    assert own.interval[0] > own.value
+    assert "30 of 30 classes are shown by 5 images or fewer" in metric.summary.notes[-1]
+    metric.resamples = 0
+    metric.process(None, images)
+    metric.evaluate(30)
+    assert "interval" not in " ".join(metric.summary.notes)
+
+
 def test_scores_and_labels_that_cannot_be_used(several):
     cases = {
         "no probabilities are no scores": (several("a", (2.0, 0.1, 0.0), label=0), "class scores"),

@@ -21,7 +21,10 @@ average precision is that share, its surest class the most frequent one. ``every
 all of them, for F1.
 
 Intervals: 95 %, percentile bootstrap over images; the mean is over the classes that a resample
-shows.
+shows. A resample that shows a class at all often holds one of its images twice, and equal images
+are ranked together: of classes that very few images show, average precision in resamples is too
+high. An interval may even lie above its figure, which the table then says. Differences of two
+evaluations of the same images suffer little, for the same happens to both.
 """
 
 from __future__ import annotations
@@ -49,6 +52,7 @@ from wsoltool.functional.ratios import Fractions, defined_mean
 from wsoltool.structures import Sample
 
 NAMES = ("mAP", "mAP (11 points)", "F1 (micro)", "F1 (macro)", "Top-1 hit")
+FEW = 5
 CHANCE, EVERY = "chance", "every class"
 
 
@@ -130,7 +134,8 @@ class ClassificationMetric(FurtherMetric):
             *self._f1(scores, labels, counts),
             self._top1(scores, labels, counts),
         ]
-        return FurtherSummary("Classification", self._notes(), len(records), figures)
+        notes = (*self._notes(), *_few_notes(figures, labels))
+        return FurtherSummary("Classification", notes, len(records), figures)
 
     def _precisions(
         self, scores: np.ndarray, labels: np.ndarray, counts: np.ndarray | None
@@ -198,6 +203,18 @@ class ClassificationMetric(FurtherMetric):
             "Controls: each class by its share of the images, whatever they show; every class "
             "answered for every image.",
         )
+
+
+def _few_notes(figures: Sequence[Figure], labels: np.ndarray) -> list[str]:
+    """What to think of an interval that leaves out its figure."""
+    if all(f.interval is None or f.interval[0] <= f.value <= f.interval[1] for f in figures):
+        return []
+    shown = (labels == SHOWN).sum(axis=0)
+    few = np.count_nonzero((shown > 0) & (shown <= FEW))
+    return [
+        f"An interval that leaves out its figure: {few} of {np.count_nonzero(shown)} classes are "
+        f"shown by {FEW} images or fewer, whose average precision is too high in resamples."
+    ]
 
 
 def _labels(sample: Sample, num_classes: int) -> np.ndarray:

@@ -11,16 +11,18 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.estimates import Estimate
-from wsoltool.evaluation.further import FurtherSummary
 from wsoltool.evaluation.results import DAMAGE
 from wsoltool.evaluation.rows import Row
 from wsoltool.paths import whole_file
+
+if TYPE_CHECKING:  # it imports torch, which comparing does without
+    from wsoltool.evaluation.further import FurtherSummary
 
 FORMAT = 1
 SEED = 0
