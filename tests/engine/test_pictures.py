@@ -184,6 +184,55 @@ def test_without_mask_erasers_pictures_stay_as_they_are(creatures):
 
 
 @pytest.fixture
+def two_branches(model, monkeypatch):
+    """The model with a second branch, which is strong where the first is weak."""
+    first = model.head.maps
+
+    def maps(features, class_ids):
+        (own,) = first(features, class_ids).values()
+        return {"cam": own, "rest": -own}
+
+    monkeypatch.setattr(model.head, "maps", maps)
+    monkeypatch.setattr(model.fusion, "branches", "cam")
+    return model
+
+
+def test_items_show_the_heads_branches(creatures, two_branches):
+    for shown in gallery_items(two_branches, creatures, 2):
+        assert shown.branch_names == ("cam", "rest")
+        assert np.array_equal(shown.branches["cam"], shown.localization_map)
+        np.testing.assert_allclose(shown.branches["rest"], 1 - shown.localization_map, atol=1e-5)
+        assert draw_item(shown).shape == (224, 5 * 224 + 16, 3)
+
+
+def test_branches_of_cropped_and_mirrored_inputs_lie_where_the_map_does(two_branches):
+    turned = (CenterCrop(16), RandomFlip(1.0))
+    shown = next(
+        gallery_items(two_branches, Creatures("test", 1, image_size=32, pipeline=turned), 1)
+    )
+    assert np.array_equal(shown.branches["cam"], shown.localization_map)
+    inside = np.zeros((32, 32), bool)
+    inside[8:24, 8:24] = True
+    rest = shown.branches["rest"]
+    assert not rest[~inside].any()
+    np.testing.assert_allclose(rest[inside], 1 - shown.localization_map[inside], atol=1e-5)
+
+
+def test_a_single_branch_leaves_pictures_as_they_are(creatures, several, model):
+    assert next(gallery_items(model, creatures, 1)).branch_names == ()
+    assert next(gallery_items(model, several, 1)).branch_names == ()
+
+
+def test_every_class_shows_its_own_branches(two_branches, several):
+    for shown in gallery_items(two_branches, several, 3):
+        assert shown.branch_names == ("cam", "rest")
+        for row in shown.rows:
+            assert np.array_equal(row.branches["cam"], row.localization_map)
+        height, width = 224 * len(shown.rows) + 4 * (len(shown.rows) - 1), 5 * 224 + 16
+        assert draw_item(shown).shape == (height, width, 3)
+
+
+@pytest.fixture
 def several():
     return Creatures("test", length=12, image_size=64, instances=3, multi_label=True)
 

@@ -203,3 +203,73 @@ def test_a_sum_of_probabilities_is_refused():
         MultiScale(normalize="none")
     with pytest.raises(ConfigError, match="normalize='softmax'"):
         SingleView(normalize="softmax")
+
+
+class TestPictured:
+    MAPS = {"a": [[0.0, 4.0, 1.0]], "b": [[4.0, 10.0, 1.0]]}
+
+    @staticmethod
+    def shown(fusion, *views, size=(1, 3)):
+        found = fusion.pictured(list(views), size)
+        return {name: maps.tolist() for name, maps in found.items()}
+
+    @pytest.mark.parametrize("branches", ["mean", "max", "a"])
+    @pytest.mark.parametrize("normalize_branches", [False, True])
+    def test_all_branches_whatever_is_fused(self, branches, normalize_branches):
+        fusion = SingleView(branches, normalize_branches)
+        expected = {
+            "a": torch.tensor([[[0.0, 1.0, 0.25]]]),
+            "b": torch.tensor([[[1 / 3, 1.0, 0.0]]]),
+        }
+        found = fusion.pictured([view_maps(**self.MAPS)], (1, 3))
+        torch.testing.assert_close(found, expected)
+
+    def test_a_single_branch_is_the_fused_map(self):
+        assert SingleView().pictured([view_maps(cam=[[0.0, 1.0]])], (1, 2)) == {}
+
+    def test_the_first_view_alone(self):
+        one = view_maps(a=[[0.0, 1.0]], b=[[1.0, 0.0]])
+        other = view_maps(a=[[5.0, 1.0]], b=[[1.0, 9.0]])
+        fusion = MultiScale(scales=(1.0, 2.0))
+        assert self.shown(fusion, one, other, size=(1, 2)) == {"a": [[[0, 1]]], "b": [[[1, 0]]]}
+        assert self.shown(fusion, other, one, size=(1, 2)) == {"a": [[[1, 0]]], "b": [[[0, 1]]]}
+
+    def test_enlarged_as_the_fused_map_is(self):
+        maps = {name: torch.randn(2, 5, 5) for name in ("a", "b")}
+        found = SingleView(interpolation="bicubic").pictured([ViewMaps(View(), maps)], (15, 14))
+        for name, raw in maps.items():
+            expected = minmax_normalize(resize_maps(raw, (15, 14), "bicubic"))
+            assert torch.equal(found[name], expected)
+
+    def test_probabilities_are_kept_as_fused(self):
+        maps = view_maps(a=[[0.2, 0.6]], b=[[0.4, 0.4]])
+        found = SingleView(normalize="none").pictured([maps], (1, 2))
+        assert torch.equal(found["a"], maps.branches["a"])
+        assert torch.equal(found["b"], maps.branches["b"])
+        step = view_maps(a=[[0.0, 0.0, 1.0, 1.0]], b=[[0.0, 0.5, 0.5, 1.0]])
+        fusion = SingleView(interpolation="bicubic", normalize="none")
+        found = fusion.pictured([step], (1, 40))
+        assert (found["a"].min(), found["a"].max()) == (0, 1)
+
+    def test_what_is_not_fused_need_not_be_a_probability(self):
+        maps = view_maps(a=[[0.2, 0.6]], b=[[-3.0, 5.0]])
+        found = SingleView("a", normalize="none").pictured([maps], (1, 2))
+        assert torch.equal(found["a"], maps.branches["a"])
+        assert found["b"].tolist() == [[[0, 1]]]
+        with pytest.raises(EvaluationError, match="leaves"):
+            SingleView("mean", normalize="none").pictured([maps], (1, 2))
+        found = SingleView(normalize_branches=True, normalize="none").pictured([maps], (1, 2))
+        assert found["a"].tolist() == found["b"].tolist() == [[[0, 1]]]
+
+    def test_a_constant_branch_becomes_zeros(self):
+        maps = view_maps(a=[[3.0, 3.0]], b=[[0.0, 1.0]])
+        assert self.shown(SingleView(), maps, size=(1, 2))["a"] == [[[0, 0]]]
+
+    def test_nothing_to_show_is_an_error(self):
+        with pytest.raises(ShapeError, match="no maps"):
+            SingleView().pictured([], (2, 2))
+        different = ViewMaps(View(), {"a": torch.zeros(1, 2, 2), "b": torch.zeros(2, 2, 2)})
+        with pytest.raises(ShapeError, match="cannot be fused"):
+            SingleView().pictured([different], (2, 2))
+        with pytest.raises(EvaluationError):
+            SingleView().pictured([view_maps(a=[[0.0, float("nan")]], b=[[0.0, 1.0]])], (1, 2))

@@ -303,6 +303,26 @@ class TestFeatures:
         torch.testing.assert_close(extractor.context.features["same"], expected)
         assert len(model.backbone.shown) == 2
 
+    def test_branches_are_pictured_of_the_first_view_unmirrored(self, mirror, batch):
+        class Both(type(mirror().head)):
+            def maps(self, features, class_ids):
+                (own,) = super().maps(features, class_ids).values()
+                return {"own": own, "dark": 255 - own}
+
+        class MirroredFirst(SingleView):
+            def views(self):
+                return (View(scale=0.5, flip=True, scores=False), View())
+
+        data = batch(0, 1)
+        second = mirror(head=Both(), fusion=MirroredFirst()).test_step(data)[1]
+        images = data["inputs"].permute(0, 3, 1, 2).float()
+        raw = View(scale=0.5).apply(images.flip(-1)).flip(-1)[1, 1]
+        expected = scaled(resize_maps(raw[None], (6, 8)))[0]
+        found = second.branches_at(1)
+        assert list(found) == ["own", "dark"]
+        np.testing.assert_allclose(found["own"], expected, atol=1e-6)
+        np.testing.assert_allclose(found["dark"], 1 - expected, atol=1e-5)
+
 
 class TestPrecision:
     @pytest.mark.parametrize("source", [None, "gradcam.GradCAM", "gradcam.ScoreCAM"])

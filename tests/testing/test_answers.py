@@ -46,6 +46,23 @@ class InPlace(SingleView):
         return super().fuse(maps, size)
 
 
+class Pictured(SingleView):
+    """Shows its own map, spoiled by ``change``."""
+
+    def __init__(self, change):
+        super().__init__()
+        self.change = change
+
+    def pictured(self, maps, size):
+        return {"own": self.fuse(maps, size), "other": self.change(self.fuse(maps, size))}
+
+
+class PicturedInPlace(SingleView):
+    def pictured(self, maps, size):
+        maps[0].branches["cam"].mul_(2)
+        return {}
+
+
 @pytest.mark.parametrize(
     ("fusion", "breach"),
     [
@@ -57,6 +74,10 @@ class InPlace(SingleView):
         (WrongSize(), "shape"),
         (OnesWhenConstant(), "constant maps"),
         (InPlace(), "changed in place"),
+        (Pictured(lambda maps: maps * 2), r"pictured map 'other' leaves \[0, 1\]"),
+        (Pictured(lambda maps: maps.half()), "pictured map 'other' is torch.float16"),
+        (Pictured(lambda maps: maps[0]), "shape"),
+        (PicturedInPlace(), "changed in place"),
     ],
 )
 def test_breaches_of_a_fusion_are_named(fusion, breach):
@@ -67,6 +88,7 @@ def test_breaches_of_a_fusion_are_named(fusion, breach):
 def test_a_fusion_may_keep_the_contract():
     assert isinstance(SingleView(), Fusion)
     check_fusion(SingleView())
+    check_fusion(Pictured(lambda maps: 1 - maps))
 
 
 class Extractor(BoxExtractor):

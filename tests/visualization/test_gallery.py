@@ -9,6 +9,7 @@ import pytest
 
 from wsoltool.errors import WorkDirError
 from wsoltool.structures import Erasure
+from wsoltool.visualization.branches import draw_branches
 from wsoltool.visualization.class_rows import ClassRow
 from wsoltool.visualization.erasures import draw_erasure
 from wsoltool.visualization.gallery import GalleryItem, draw_item, write_gallery
@@ -106,6 +107,64 @@ def test_several_classes_stand_below_each_other(tmp_path):
     page = write_gallery(tmp_path, [shown], "t", {})
     assert "A row for each class" in page.read_text()
     assert "A row for each class" not in write_gallery(tmp_path, [item()], "t", {}).read_text()
+
+
+def branch_maps(*names, size=(224, 224)):
+    steps = np.linspace(0, 1, size[0] * size[1], dtype=np.float32).reshape(size)
+    return {name: np.roll(steps, 30 * i, axis=0) for i, name in enumerate(names)}
+
+
+def test_each_branch_has_a_tile_behind_the_boxes_and_leaves_the_others_alone():
+    own = {"truth": np.array([[5, 5, 60, 70]]), "erasures": {"early": erasure()}}
+    without = draw_item(item(**own))
+    shown = item(**own)
+    shown.branches = branch_maps("upper", "lower")
+    assert shown.branch_names == ("upper", "lower")
+    picture = draw_item(shown)
+    assert picture.shape == (224, 6 * 224 + 5 * 4, 3)
+    assert np.array_equal(picture[:, :680], without[:, :680])
+    assert np.array_equal(picture[:, -224:], without[:, -224:])
+    for left, branch in zip((684, 912), draw_branches(shown.image, shown.branches), strict=True):
+        assert np.array_equal(picture[:, left : left + 224], branch)
+
+
+def test_each_class_has_its_own_branches():
+    none, values = np.zeros((0, 4)), np.zeros((224, 224), np.float32)
+    kinds = [("upper", "lower"), (), ("lower", "third", "fourth")]
+    shown = item(part_maps=np.zeros((1, 224, 224), np.float32))
+    shown.branches = branch_maps("unseen")
+    shown.rows = [ClassRow("owl", values, none, none, branch_maps(*names)) for names in kinds]
+    assert shown.branch_names == ("upper", "lower", "third", "fourth")
+    picture = draw_item(shown)
+    # The parts stand behind the first row; the longest row is as long.
+    assert picture.shape == (3 * 224 + 2 * 4, 6 * 224 + 5 * 4, 3)
+    for row, names in enumerate(kinds):
+        line = picture[row * 228 :][:224]
+        for column, branch in enumerate(draw_branches(shown.image, branch_maps(*names)), start=3):
+            assert np.array_equal(line[:, column * 228 :][:, :224], branch)
+    assert (picture[228:452, 680:] == 255).all()
+    shown.part_maps = None
+    assert draw_item(shown).shape == (3 * 224 + 2 * 4, 6 * 224 + 5 * 4, 3), (
+        "the longest is the last"
+    )
+
+
+@pytest.mark.parametrize(("count", "width"), [(2, 720), (5, 1140), (8, 720)])
+def test_the_page_names_the_branches_and_gives_them_room(tmp_path, count, width):
+    names = [f"<{index}>" for index in range(count)]
+    shown, rows = item("2"), item("3")
+    shown.branches = branch_maps(*names)
+    none, values = np.zeros((0, 4)), np.zeros((224, 224), np.float32)
+    rows.rows = [ClassRow("owl", values, none, none, branch_maps(*names[:2]))]
+    text = write_gallery(tmp_path, [item("1"), shown, rows], "t", {}).read_text(encoding="utf-8")
+    assert "boxes, branches." in text
+    listed = ", ".join(f"&lt;{index}&gt;" for index in range(count))
+    assert f"Branches ({listed}) are the maps" in text
+    assert f"minmax(min({width}px, 100%), 1fr)" in text
+
+
+def test_a_page_without_branches_does_not_speak_of_them(tmp_path):
+    assert "ranch" not in write_gallery(tmp_path, [item()], "t", {}).read_text(encoding="utf-8")
 
 
 def legend(path):

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 
-from wsoltool.visualization.lettering import legible, line_height, shortened, text_width, write_text
+from wsoltool.visualization.lettering import (
+    legible,
+    line_height,
+    shortened,
+    text_width,
+    titled,
+    write_text,
+)
 
 
 def written(text, shape=(40, 300), place=(5, 6), size=14):
@@ -53,6 +60,32 @@ def test_shortened_text_fits():
     assert begin.endswith("…")
     assert end.startswith("…")
     assert end.endswith("0001.jpg")
-    for cut in (begin, end):
+    both = shortened(text, 100, 12, keep="ends")
+    start, ellipsis, rest = both.partition("…")
+    assert ellipsis
+    assert text.startswith(start)
+    assert text.endswith(rest)
+    assert 0 <= len(start) - len(rest) <= 1
+    for cut in (begin, end, both):
         assert 70 < written(cut, place=(0, 0), size=12)[1] <= 100
     assert shortened(text, 1, 12) == ""
+
+
+@pytest.mark.parametrize(("shape", "size"), [((224, 200), 13), ((90, 110), 11), ((340, 510), 30)])
+def test_a_title_stands_on_a_strip_as_wide_as_itself(shape, size):
+    picture = np.full((*shape, 3), 100, np.uint8)
+    shown = titled(picture, "owl")
+    assert (picture == 100).all(), "a copy"
+    rows, columns = np.nonzero((shown != picture).any(axis=-1))
+    assert (rows.min(), rows.max()) == (0, line_height(size) + 3)
+    assert (columns.min(), columns.max()) == (0, text_width("owl", size) + 7)
+    assert shown[0, 0].tolist() == [25] * 3
+    assert shown.max() > 200, "letters"
+    assert np.array_equal(titled(picture[:, ::-1], "owl"), shown)
+
+
+def test_a_long_title_is_cut_where_asked():
+    picture = np.full((100, 100, 3), 100, np.uint8)
+    first, second = "a" * 60 + "first", "a" * 60 + "second"
+    assert np.array_equal(titled(picture, first), titled(picture, second))
+    assert not np.array_equal(titled(picture, first, "ends"), titled(picture, second, "ends"))

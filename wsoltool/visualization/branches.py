@@ -30,7 +30,7 @@ def draw_branches(image: np.ndarray, branches: Mapping[str, np.ndarray]) -> list
     """
     if len(branches) > FULL and min(image.shape[:2]) >= _LEAST:
         return [_in_two_lines(image, branches)]
-    return [titled(blend_map(image, shown), name) for name, shown in branches.items()]
+    return [_named(image, name, shown) for name, shown in branches.items()]
 
 
 def tiles(count: int) -> int:
@@ -50,6 +50,11 @@ def _in_two_lines(image: np.ndarray, branches: Mapping[str, np.ndarray]) -> np.n
         # Two and the gap are as wide, and as high, as one of the image's size.
         left = column // 2 * (width + GAP) + column % 2 * (width - small[0])
         top = row * (height - small[1])
-        tile = titled(blend_map(reduced, shown), name)
+        tile = _named(reduced, name, shown)
         picture[top : top + small[1], left : left + small[0]] = tile
     return picture
+
+
+def _named(image: np.ndarray, name: str, shown: np.ndarray) -> np.ndarray:
+    # Names like those of one member's branches, or of one branch of many members, differ at an end.
+    return titled(blend_map(image, shown), name, keep="ends")

@@ -133,14 +133,8 @@ def write_gallery(
         branches=list(branches),
         width=_WIDTH + _TILE * (tiles(len(branches)) + bool(part_count) + len(erasures.counts)),
     )
-    index = folder / "index.html"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        index.write_text(page, encoding="utf-8")
-    except OSError as error:
-        what = f"gallery cannot be written: {error.strerror or error}"
-        raise WorkDirError(what, at=str(index)) from error
-    return index
+    _write(page, folder / "index.html")
+    return folder / "index.html"
 
 
 def _page(**content: Any) -> str:
@@ -148,6 +142,15 @@ def _page(**content: Any) -> str:
     colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR, "part": PART_COLOR}
     template = environment.get_template("gallery.html")
     return template.render(colors={n: f"rgb{color}" for n, color in colors.items()}, **content)
+
+
+def _write(page: str, path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        what = f"gallery cannot be written: {error.strerror or error}"
+        raise WorkDirError(what, at=str(path)) from error
 
 
 def _inside(name: str) -> tuple[str, ...]:

@@ -42,17 +42,18 @@ def write_text(
     return left + width
 
 
-def titled(picture: np.ndarray, title: str) -> np.ndarray:
-    """A copy with a line on a dark strip at its top, shortened to the width.
+def titled(picture: np.ndarray, title: str, keep: str = "start") -> np.ndarray:
+    """A copy with a line on a dark strip in its upper left corner, shortened to the width.
 
     Args:
         picture: ``(H, W, 3)`` uint8 RGB; letters are a 17th of its long side, 11 pixels at least.
         title: One line.
+        keep: Of a title that is too long, as of :func:`shortened`.
     """
     picture = np.ascontiguousarray(picture).copy()
     size = max(_LEAST, round(max(picture.shape[:2]) / 17))
-    picture[: line_height(size) + _MARGIN] //= 4
-    text = shortened(title, picture.shape[1] - 2 * _MARGIN, size)
+    text = shortened(title, picture.shape[1] - 2 * _MARGIN, size, keep)
+    picture[: line_height(size) + _MARGIN, : text_width(text, size) + 2 * _MARGIN] //= 4
     write_text(picture, (_MARGIN, _MARGIN // 2), text, _WHITE, size)
     return picture
 
@@ -88,13 +89,14 @@ def shortened(text: str, width: int, size: int, keep: str = "start") -> str:
         text: One line.
         width: Pixels that it may take.
         size: Of the letters, pixels.
-        keep: ``start``, or ``end`` where that says more, as of paths.
+        keep: ``start``, or ``end`` where that says more, as of paths; or ``ends``, both.
     """
     font, text = _font(size), legible(text)
     if font.getlength(text) <= width:
         return text
     for count in range(len(text) - 1, -1, -1):
-        cut = text[:count] + ELLIPSIS if keep == "start" else ELLIPSIS + text[len(text) - count :]
+        before = {"start": count, "end": 0, "ends": (count + 1) // 2}[keep]
+        cut = text[:before] + ELLIPSIS + text[len(text) - (count - before) :]
         if font.getlength(cut) <= width:
             return cut
     return ""
