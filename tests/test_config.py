@@ -101,6 +101,24 @@ def test_groups_that_are_not_there_cannot_be_left_out(tmp_path):
         load_config(path, {"model.inserts.bn": None})
 
 
+@pytest.mark.parametrize(
+    ("part", "what"), [("members", "member"), ("members.a.backbone.networks", "network")]
+)
+def test_members_and_networks_are_left_out_by_none(tmp_path, part, what):
+    networks = "dict(first=dict(type='A'), second=dict(type='B'))"
+    member = f"dict(backbone=dict(networks={networks}))"
+    path = write(tmp_path, f"model = dict(members=dict(a={member}, second={member}))\n")
+    config = load_config(path, {f"model.{part}.second": None}).to_dict()
+    node = config
+    for key in ("model", *part.split(".")):
+        node = node[key]
+    assert [name for name, entry in node.items() if entry is None] == ["second"]
+    with pytest.raises(ConfigError, match=f"no {what} 'secnd' to leave out") as caught:
+        load_config(path, {f"model.{part}.secnd": None})
+    assert "did you mean 'second'?" in str(caught.value)
+    assert load_config(path, {"model": None}).model is None
+
+
 def test_a_child_config_leaves_groups_out_and_adds_some(tmp_path):
     write(tmp_path, GROUPS).rename(tmp_path / "base.py")
     text = "_base_ = ['base.py']\nmodel = dict(inserts=dict(sa=None, dr=dict(at='d')))\n"

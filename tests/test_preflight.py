@@ -250,3 +250,93 @@ def test_a_plugin_that_fails_to_check_an_unsound_config_is_asked_again_later(fai
     with pytest.raises(ConfigProblems, match="1 problem") as caught:
         check(config, "train", failing_checker)
     assert "log_interval is 0" in str(caught.value)
+
+
+def members(*names, **more):
+    head = {"type": "cam.CAMHead", "num_classes": 10}
+    model = {"backbone": {"type": "SmallNet"}, "head": head, **more}
+    return {"type": "Ensemble", "members": dict.fromkeys(names, model)}
+
+
+def ensemble_problems(model, purpose="test"):
+    return problems(purpose=purpose, change=lambda config: config.update(model=model))
+
+
+def test_an_ensemble_may_be_tested_and_not_trained():
+    config = load_config(BASE)
+    # Names of members may be those of components' slots.
+    config.model = members("source", "head", "loss")
+    check(config, "test")
+    with pytest.raises(ConfigProblems, match="an Ensemble is not trained") as caught:
+        check(config, "train")
+    assert len(caught.value.problems) == 1
+    assert caught.value.problems[0].at == "model.type"
+
+
+@pytest.mark.parametrize(
+    ("more", "at", "told"),
+    [
+        ({"fusion": {"type": "Flip"}}, "fusion", "nothing reads fusion"),
+        ({"batch_augmentations": [{"type": "has.HideAndSeek"}]}, "batch_augmentations", "training"),
+        ({"insert": ()}, "insert", "did you mean 'inserts'?"),
+        ({"backbone": {"type": "SmalNet"}}, "backbone.type", "did you mean 'SmallNet'?"),
+        ({"backbone": {"type": "SmallNet", "chanels": 3}}, "backbone.chanels", "channels"),
+        ({"inserts": {"at": {}}}, "inserts.at", "cannot be named 'at'"),
+        ({"inserts": {"head": {"at": "last"}}}, "inserts.head", "has no module"),
+        ({"preprocessor": {"men": 3}}, "preprocessor.men", "did you mean 'mean'?"),
+        ({"head": None}, "head", "has no head"),
+        ({"compile": {"mod": 1}}, "compile.mod", "torch.compile takes no"),
+        ({"type": "Ensemble"}, "type", "expected: a Localizer"),
+        ({"classes": 3}, "classes", "classes is 3"),
+    ],
+)
+def test_mistakes_in_a_member_have_its_path(more, at, told):
+    text = ensemble_problems(members("a", **more))
+    assert f"at: model.members.a.{at}" in text
+    assert told in text
+
+
+def test_all_mistakes_of_an_ensemble_are_reported_at_once():
+    model = members("a", "b", "items", insert=())
+    text = ensemble_problems({**model, "head": {}, "fusoin": 1})
+    for path in ("head", "fusoin", "members.a.insert", "members.b.insert", "members.items"):
+        assert f"at: model.{path}\n" in text
+    assert "did you mean 'fusion'?" in text
+    assert "model.type" in ensemble_problems({**members("a"), "type": "Ensembel"})
+    assert "did you mean 'Ensemble'?" in ensemble_problems({**members("a"), "type": "Ensembel"})
+    assert "at: model.members" in ensemble_problems({"type": "Ensemble"})
+
+
+def test_plugins_are_asked_about_each_member_as_if_it_were_alone(tmp_path, monkeypatch):
+    (tmp_path / "counting_checker.py").write_text(
+        """
+from wsoltool.errors import ConfigError
+from wsoltool.plugin import hookimpl
+
+@hookimpl
+def wsoltool_check_config(config):
+    count, fusion = config.model.head.num_classes, config.model.fusion.type
+    text = f"{config.model.type} of {count} with {fusion}"
+    return [ConfigError(text, at="model.head.num_classes")] if count % 2 else []
+
+@hookimpl
+def wsoltool_poolings():
+    from wsoltool.models.pooling import GlobalAveragePool
+
+    return [type("Mine", (GlobalAveragePool,), {})]
+"""
+    )
+    monkeypatch.syspath_prepend(str(tmp_path))
+    origin = Origin("counting", "counting_checker", "a test's plugin")
+    config = load_config(BASE)
+    model = members("a", "b", "c")
+    heads = {"a": 10, "b": 9}
+    for name, count in heads.items():
+        pooling = {"type": "counting.Mine"}
+        head = {"type": "cam.CAMHead", "num_classes": count, "pooling": pooling}
+        model["members"][name] = {**model["members"][name], "head": head}
+    model["fusion"] = {"type": "Flip"}
+    config.model = model
+    with pytest.raises(ConfigProblems, match="Localizer of 9 with Flip") as caught:
+        check(config, "test", Catalogue({**discover(), "counting": [origin]}))
+    assert [problem.at for problem in caught.value.problems] == ["model.members.b.head.num_classes"]

@@ -124,7 +124,8 @@ def _test(parser: argparse.ArgumentParser) -> None:
         "--maps",
         type=Path,
         metavar="DIR",
-        help="write the map of each test image's true class, as evaluate reads them",
+        help="write the map of each test image's true class, as evaluate reads them; of several"
+        " true classes, a folder of maps",
     )
     parser.add_argument("--gallery", type=Path, metavar="DIR", help="write pictures and a page")
     parser.add_argument(
@@ -143,7 +144,16 @@ def _localize(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", metavar="IMAGES", nargs="+", help="files or folders")
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="results go here")
     parser.add_argument(
-        "--top", type=_count, default=1, metavar="N", help="classes for each image (default: 1)"
+        "--top",
+        type=_count,
+        metavar="N",
+        help="classes for each image, the surest first (default: 1; with --min-score, any number)",
+    )
+    parser.add_argument(
+        "--min-score",
+        type=float,
+        metavar="P",
+        help="localize only classes of probability P or more; an image may have none",
     )
     parser.add_argument(
         "--classes", nargs="+", metavar="NAME", help="localize these instead of the predicted ones"

@@ -167,7 +167,7 @@ def _check_options(config: Config, options: Mapping[str, Any], path: Path) -> No
     for dotted, value in options.items():
         keys = dotted.split(".")
         _check_option(config.to_dict(), keys, dotted, path)
-        if value is None and keys[0] == "model" and keys[-2] in _NAMED:
+        if value is None and len(keys) > 2 and keys[0] == "model" and keys[-2] in _NAMED:
             # These names are free: a misspelled one would leave nothing out, silently.
             what = f"--cfg-options {dotted}: no {_NAMED[keys[-2]].format(keys[-1])} to leave out"
             check_choice(what, keys[-1], _children(_at(config.to_dict(), keys[:-1])), at=str(path))

@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from wsoltool.errors import WorkDirError, WsolError
 
+CLASS_LETTERS = 60
+
 
 def data_home() -> Path:
     """The folder of data sets and weights: ``WSOLTOOL_DATA``, or ``data`` in the working folder."""
@@ -21,6 +23,20 @@ def data_path(path: str | Path) -> Path:
     """A path as a config writes it: ``~`` expanded, relative ones taken from the data home."""
     path = Path(path).expanduser()
     return path if path.is_absolute() else data_home() / path
+
+
+def class_file_name(class_id: int, name: str) -> str:
+    """What a file or folder of a class is called: index and name, safe on any file system.
+
+    The index keeps classes apart whose names differ in other signs than letters, digits, ``-`` and
+    ``_``, which become ``_``, or only behind the 60th.
+
+    Example:
+        >>> class_file_name(7, "potted plant"), class_file_name(8, "../a/b")
+        ('7_potted_plant', '8____a_b')
+    """
+    letters = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
+    return f"{class_id}_{letters[:CLASS_LETTERS]}"
 
 
 def writable_folder(path: str | Path, option: str) -> Path:

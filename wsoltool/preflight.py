@@ -13,14 +13,13 @@ from wsoltool.errors import (
     ConfigError,
     ConfigProblems,
     PluginError,
-    UnknownComponentError,
     WsolError,
-    did_you_mean,
     is_whole,
     unknown_keys,
 )
 from wsoltool.plugin.manager import Catalogue, catalogue
 from wsoltool.preflight_data import reader_problems
+from wsoltool.preflight_model import list_problems, model_problems, with_one_model
 from wsoltool.preflight_optimization import OPTIMIZATION, optimization_problems
 from wsoltool.registry import KINDS, SLOTS, argument_problems
 
@@ -123,9 +122,9 @@ def find_problems(config: Config, purpose: str, components: Catalogue) -> Iterab
             yield from _section_problems(tree[key], known, key)
     yield from _numbers(tree)
     yield from _paths(tree)
-    yield from _lists(tree, ("metrics", "custom_hooks"), "")
+    yield from list_problems(tree, ("metrics", "custom_hooks"), "")
     if isinstance(tree.get("model"), Mapping):
-        yield from _model_problems(tree["model"], purpose)
+        yield from model_problems(tree["model"], purpose)
     elif "model" in tree:
         yield ConfigError(f"model is {tree['model']!r}", at="model", expected="a dict")
     # mmengine builds the optimizer and its schedulers by its own names.
@@ -176,64 +175,11 @@ def _numbers(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
                 )
 
 
-def _lists(node: Mapping[str, Any], keys: Sequence[str], prefix: str) -> Iterable[ConfigError]:
-    for key in keys:
-        if not isinstance(node.get(key, ()), (list, tuple)):
-            yield ConfigError(f"{key} is {node[key]!r}", at=f"{prefix}{key}", expected="a list")
-
-
 def _paths(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
     for key in ("data_root", "work_dir", "load_from"):
         value = tree.get(key)
         if value is not None and not isinstance(value, str):
             yield ConfigError(f"{key} is {value!r}", at=key, expected="a path, as a string")
-
-
-def _model_problems(model: Mapping[str, Any], purpose: str) -> Iterable[WsolError]:
-    from wsoltool.models.ensemble import not_trained
-    from wsoltool.models.ensemble_config import NOT_IN_MEMBERS, ensemble_problems
-
-    kind = model.get("type", "Localizer")
-    if kind not in ("Localizer", "Ensemble"):
-        known = ("Localizer", "Ensemble")
-        hint = did_you_mean(str(kind), known)
-        what = f"model {kind!r} not found"
-        yield UnknownComponentError(what, at="model.type", known=known, hint=hint)
-    if kind != "Ensemble":
-        yield from _localizer_problems(model, "model")
-        return
-    if purpose == "train":
-        yield not_trained("model.type")
-    yield from ensemble_problems(model, "model")
-    members = model.get("members")
-    for name, member in members.items() if isinstance(members, Mapping) else ():
-        if isinstance(member, Mapping):
-            left = ("classes", *NOT_IN_MEMBERS)
-            own = {key: value for key, value in member.items() if key not in left}
-            yield from _localizer_problems(own, f"model.members.{name}")
-
-
-def _localizer_problems(model: Mapping[str, Any], at: str) -> Iterable[WsolError]:
-    from wsoltool.models.builder import MODEL_KEYS, check_training_keys
-    from wsoltool.models.insert_groups import insert_problems
-    from wsoltool.models.preprocessor import Preprocessor
-
-    yield from unknown_keys(model, MODEL_KEYS, f"{at}.")
-    for key in ("backbone", "head"):
-        if not isinstance(model.get(key), Mapping):
-            yield ConfigError(f"{at} has no {key}", at=f"{at}.{key}", expected="dict(type=...)")
-    try:
-        check_training_keys(model, at)
-    except ConfigError as error:
-        yield error
-    yield from _lists(model, ("batch_augmentations",), f"{at}.")
-    yield from insert_problems(model.get("inserts"), f"{at}.inserts")
-    settings = model.get("preprocessor", {})
-    here = f"{at}.preprocessor"
-    if isinstance(settings, Mapping):
-        yield from argument_problems(Preprocessor, settings, here, supplied=("mean", "std"))
-    else:
-        yield ConfigError(f"preprocessor is {settings!r}", at=here, expected="a dict")
 
 
 def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
@@ -327,27 +273,11 @@ def _metric_problems(metrics: Any, components: Catalogue) -> Iterable[WsolError]
 
 def _plugin_problems(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:
     """What the named plugins say of the whole config; of an ensemble, with each member as model."""
-    for alone, at in _with_one_model(config):
+    for alone, at in with_one_model(config):
         for problem in _plugin_problems_of(alone, components, sound):
             if at and problem.at and problem.at.startswith("model."):
                 problem.at = f"{at}.{problem.at.removeprefix('model.')}"
             yield problem
-
-
-def _with_one_model(config: Config) -> Iterable[tuple[Config, str]]:
-    """The config as plugins know configs, and the path of what stands there as ``model``."""
-    model = config.get("model")
-    members = model.get("members") if isinstance(model, Mapping) else None
-    if not isinstance(members, Mapping):
-        yield config, ""
-        return
-    for name, member in members.items():
-        if isinstance(member, Mapping):
-            shared = {key: value for key, value in model.items() if key != "members"}
-            own = {key: value for key, value in member.items() if key != "classes"}
-            alone = config.copy()
-            alone["model"] = {**shared, **own, "type": "Localizer"}
-            yield alone, f"model.members.{name}"
 
 
 def _plugin_problems_of(config: Config, components: Catalogue, sound: bool) -> Iterable[WsolError]:

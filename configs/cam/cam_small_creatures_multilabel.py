@@ -18,4 +18,8 @@ model = dict(
 
 # The localization table is for one class an image.
 evaluation = None
-metrics = [dict(type="DetectionMetric"), dict(type="SegmentationMetric", threshold=0.2)]
+metrics = [
+    dict(type="ClassificationMetric"),
+    dict(type="DetectionMetric"),
+    dict(type="SegmentationMetric", threshold=0.2),
+]

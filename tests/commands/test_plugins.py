@@ -10,6 +10,7 @@ from wsoltool.plugin import manager
 from wsoltool.plugin.manager import discover
 
 BUILTINS = [
+    "abn",
     "adh",
     "ass",
     "cam",
@@ -19,6 +20,7 @@ BUILTINS = [
     "has",
     "mldfr",
     "revisited_cam",
+    "two_path",
 ]
 
 

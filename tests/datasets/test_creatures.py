@@ -308,6 +308,25 @@ class TestOptions:
             dataset.load(index)
         assert seen == [kinds[dataset.label(index) % len(kinds)] for index in range(30)]
 
+    def test_classes_can_share_coats(self, monkeypatch):
+        seen = []
+        original = creature_drawing.paint_coat
+        monkeypatch.setattr(
+            creature_drawing,
+            "paint_coat",
+            lambda *args: seen.append(args[3]) or original(*args),
+        )
+        dataset = Creatures("test", length=40, num_classes=20, coat_bias=1.0, coats=5)
+        for index in range(40):
+            dataset.load(index)
+        assert seen == [COATS[dataset.label(index) % 5] for index in range(40)]
+        of_a_face = {
+            face: {seen[i] for i in range(40) if KINDS[dataset.label(i)][1] == face}
+            for _, face in KINDS
+        }
+        assert all(len(coats) == 1 for coats in of_a_face.values())
+        assert len(set(seen)) == 5
+
     def test_bias_is_a_probability(self):
         rng = np.random.default_rng(0)
         tied = sum(pick(rng, BACKGROUNDS, 8, 0.7) == BACKGROUNDS[2] for _ in range(2000))
@@ -339,6 +358,8 @@ class TestOptions:
             ({"background_bias": 1.1}, "background_bias"),
             ({"coat_bias": -0.1}, "coat_bias"),
             ({"coat_bias": "much"}, "coat_bias"),
+            ({"coats": 0}, "coats"),
+            ({"coats": 21}, "coats"),
         ],
     )
     def test_values_out_of_range_are_refused(self, options, message):

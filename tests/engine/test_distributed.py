@@ -96,6 +96,20 @@ def test_what_was_hidden_is_told_of_the_images_of_all_processes(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_learning_curve_is_of_the_images_of_all_processes(tmp_path):
+    run("curve", tmp_path, 1)
+    run("curve", tmp_path, 2)
+    for count in (1, 2):
+        folder = tmp_path / f"curve-on-{count}"
+        assert {path.name for path in folder.iterdir()} == {
+            "learning_curve.csv",
+            "learning_curve.png",
+        }
+        rows = (folder / "learning_curve.csv").read_text().splitlines()
+        assert rows == ["epoch,name,value", "1,train/loss,3.5", "1,train/loss_rare,1.0"]
+
+
+@pytest.mark.slow
 def test_training_ends_with_one_network_and_scores_as_one_process(tmp_path):
     trained, current = tmp_path / "trained", tmp_path / "cwd"
     trained.mkdir()

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from wsoltool.datasets.creatures import Creatures
-from wsoltool.engine.pictures import gallery_items
+from wsoltool.engine.pictures import gallery_items, labels_and_predicted
 from wsoltool.functional.boxes import box_iou
 from wsoltool.models.builder import build_localizer
 from wsoltool.models.contracts import BoxExtractor, MaskEraser
 from wsoltool.models.insertion import Inserts
-from wsoltool.structures import Boxes, Hiding
+from wsoltool.structures import Boxes, Hiding, Sample
 from wsoltool.transforms.crop import CenterCrop
 from wsoltool.transforms.flip import RandomFlip
 from wsoltool.visualization.gallery import draw_item
@@ -183,16 +183,49 @@ def test_without_mask_erasers_pictures_stay_as_they_are(creatures):
         assert np.array_equal(draw_item(shown), draw_item(plain))
 
 
-def test_of_several_classes_the_first_is_shown_with_its_own_boxes(model):
-    several = Creatures("test", length=12, image_size=64, instances=3, multi_label=True)
+@pytest.fixture
+def several():
+    return Creatures("test", length=12, image_size=64, instances=3, multi_label=True)
+
+
+def test_every_label_is_shown_with_its_own_map_and_boxes(model, several):
+    query = model.class_query
     for index, shown in enumerate(gallery_items(model, several, 12)):
-        truth = several.truth(index)
-        first = int(np.flatnonzero(several.label(index))[0])
-        assert np.array_equal(shown.truth, truth.boxes[truth.labels == first])
-        verdict = shown.caption.partition(": ")[2]
-        assert verdict.startswith(several.classes[first])
-        named = verdict.partition("predicted ")[2].partition(",")[0]
-        assert named not in [several.classes[c] for c in truth.labels], "a label is no mistake"
+        assert model.class_query is query, "also while the caller draws"
+        truth, labels = several.truth(index), np.flatnonzero(several.label(index))
+        rows = {row.title.rpartition(" 0.")[0]: row for row in shown.rows}
+        assert set(list(rows)[: len(labels)]) == {several.classes[c] for c in labels}
+        overlaps = []
+        for class_id in labels:
+            row = rows[several.classes[class_id]]
+            assert np.array_equal(row.truth, truth.boxes[truth.labels == class_id])
+            overlaps.append(box_iou(row.predicted[:1], row.truth).max(initial=0.0))
+            assert f"{row.title}, IoU {overlaps[-1]:.2f}" in shown.caption
+        assert shown.correct == all(overlap >= 0.5 for overlap in overlaps)
+        extra = shown.rows[len(labels) :]
+        assert ("also predicted" in shown.caption) == bool(extra)
+        assert all(row.title.endswith(" (no label)") and not len(row.truth) for row in extra)
+        height, width = 224 * len(shown.rows) + 4 * (len(shown.rows) - 1), 3 * 224 + 2 * 4
+        assert draw_item(shown).shape == (height, width, 3)
+
+
+def test_what_is_predicted_stands_behind_the_labels():
+    def classes(label, *scores):
+        sample = Sample("a", np.array(label), (1, 1), (0, 0, 1, 1))
+        return labels_and_predicted(sample, torch.tensor(scores))
+
+    assert classes([1, 0, 1, 0], 0.1, 0.2, 0.3, 0.1) == [2, 0], "labels, the surest first"
+    assert classes([1, 0, 0, 0], 0.1, 0.2, 0.3, 0.1) == [0, 2], "and the surest of all"
+    assert classes([0, 0, 0, 1], 0.6, 0.7, 0.2, 0.9) == [3, 1, 0], "and those from 0.5 up"
+    assert classes([0] * 5, *[0.9] * 5) == [0, 1, 2], "but three at most"
+    assert classes([0, 0], 0.1, 0.2) == [1]
+
+
+def test_an_image_without_a_label_says_so(model, several, monkeypatch):
+    monkeypatch.setattr(several, "label", lambda index: np.zeros(10, np.float32))
+    shown = next(gallery_items(model, several, 1))
+    assert ": no label; also predicted: " in shown.caption
+    assert shown.correct is None
 
 
 def test_without_boxes_nothing_is_claimed(model):

@@ -1,6 +1,6 @@
 """What the processes of test_distributed.py do; run by torchrun, or alone as the reference.
 
-``two_processes.py step|inserts|schedule|erasing|train|test FOLDER``
+``two_processes.py step|inserts|schedule|erasing|curve|train|test FOLDER``
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from torch import Tensor, distributed, nn
 from wsoltool.config import load_config, plain
 from wsoltool.engine.distributed import join_group, wrapper_settings
 from wsoltool.engine.erasing import ErasingHook
+from wsoltool.engine.learning_curve import LearningCurveHook
 from wsoltool.engine.optimization import GroupingConstructor
 from wsoltool.engine.schedules import ScheduleHook
 from wsoltool.engine.scoring import Scoring, score_checkpoint
@@ -175,6 +176,25 @@ def erasing(folder: Path) -> None:
     hook.after_train_epoch(runner)
     name = f"erasing-{get_rank()}-of-{get_world_size()}.json"
     (folder / name).write_text(json.dumps(told))
+
+
+def curve(folder: Path) -> None:
+    """The losses of an epoch of six images, each rank with its share; one is rank 0's alone."""
+    hook = LearningCurveHook()
+    work_dir = folder / f"curve-on-{get_world_size()}"
+    if get_rank() == 0:
+        work_dir.mkdir()
+    runner: Any = SimpleNamespace(work_dir=str(work_dir), epoch=0, hooks=())
+    hook.before_train(runner)
+    hook.before_train_epoch(runner)
+    losses = torch.tensor([1.0, 2, 2, 4, 4, 8])[get_rank() :: get_world_size()]
+    for index, part in enumerate((losses[:1], losses[1:])):
+        outputs = {"loss": part.mean(), "accuracy": part.mean()}
+        if get_rank() == 0 and index == 0:
+            outputs["loss_rare"] = part.mean()
+        hook.after_train_iter(runner, index, {"samples": [None] * len(part)}, outputs)
+    hook.after_train_epoch(runner)
+    hook.after_train(runner)
 
 
 def train(folder: Path) -> None:

@@ -70,6 +70,16 @@ def test_maps_of_no_image_are_named(maps):
     assert find_maps(maps.root, ["a.jpg"]).extra == ["x/y.npy", "z.npy"]
 
 
+def test_a_folder_of_maps_by_class_is_refused(maps):
+    for name in ("a.jpg.npy", "b/c.jpg/0_cat.npy", "b/c.jpg/1_dog.npy"):
+        maps.save(name)
+    with pytest.raises(EvaluationError, match=r"'b/c.jpg' has a folder of maps") as caught:
+        find_maps(maps.root, ["a.jpg", "b/c.jpg"])
+    assert "wsoltool test" in caught.value.hint
+    maps.save("b/c.jpg.npy")
+    assert find_maps(maps.root, ["a.jpg", "b/c.jpg"]).files == ["a.jpg.npy", "b/c.jpg.npy"]
+
+
 def test_two_equal_maps_of_an_image_are_one(maps):
     maps.save("a.jpg.npy")
     maps.save("a.npy")

@@ -149,3 +149,11 @@ def test_bad_sizes_and_modes_are_errors():
     with pytest.raises(ConfigError) as caught:
         resize_maps(torch.rand(2, 2), (4, 4), "bilinera")
     assert "did you mean 'bilinear'?" in str(caught.value)
+
+
+@pytest.mark.parametrize("wrong", [np.nan, np.inf, -np.inf])
+def test_unchecked_maps_that_are_not_finite_stay_so_and_leave_the_others_alone(wrong):
+    maps = torch.tensor([[[wrong, 1.0, 0.0]], [[0.0, 1.0, 4.0]], [[5.0, 5.0, 5.0]]])
+    found = minmax_normalize(maps, check=False)
+    assert found[0].isnan().any()
+    assert torch.equal(found[1:], torch.tensor([[[0.0, 0.25, 1.0]], [[0.0, 0.0, 0.0]]]))

@@ -10,7 +10,14 @@ import torch
 from rich.console import Console
 
 from wsoltool.models.builder import build_localizer
-from wsoltool.models.complexity import Complexity, ModuleCost, ViewCost, measure, measure_views
+from wsoltool.models.complexity import (
+    Complexity,
+    ModuleCost,
+    ViewCost,
+    measure,
+    measure_views,
+    member_costs,
+)
 from wsoltool.models.complexity_rows import Row, depth_rows, stage_rows
 from wsoltool.models.complexity_table import (
     bytes_text,
@@ -152,3 +159,72 @@ def test_counts(count, text):
 )
 def test_bytes(count, text):
     assert bytes_text(count) == text
+
+
+def small(*channels):
+    return {"type": "SmallNet", "channels": channels, "output_stride": 2}
+
+
+def test_networks_side_by_side_have_rows_of_their_own():
+    inner = {"type": "Parallel", "networks": {"x": small(4), "y": small(5, 6)}}
+    backbone = {"type": "Parallel", "networks": {"u": inner, "v": small(7)}}
+    head = {"type": "cam.CAMHead", "num_classes": 3}
+    localizer = build_localizer({"backbone": backbone, "head": head})
+    complexity = measure(localizer, torch.zeros(1, 3, 32, 32))
+    rows = stage_rows(localizer, complexity)
+    assert [(row.name, row.contents) for row in rows] == [
+        ("backbone", "Parallel"),
+        ("  u", "Parallel"),
+        ("    x", "SmallNet"),
+        ("      stage1", "conv1 .. relu1"),
+        ("    y", "SmallNet"),
+        ("      stage1", "conv1 .. relu1"),
+        ("      stage2", "conv2 .. relu2"),
+        ("  v", "SmallNet"),
+        ("    stage1", "conv1 .. relu1"),
+        ("head", "CAMHead"),
+    ]
+    flops = {row.name: row.flops for row in rows}
+    # 16 x 16 cells, 3 x 3 taps: of 3 channels, and of 5 in y's second convolution.
+    x, y, v = (16 * 16 * 9 * taps for taps in (3 * 4, 3 * 5 + 5 * 6, 3 * 7))
+    assert (flops["    x"], flops["    y"]) == (x, y)
+    assert flops["  u"] == x + y
+    assert flops["  v"] == v
+    assert rows[0].flops == x + y + v
+    assert rows[0].params == sum(p.numel() for p in localizer.backbone.parameters())
+    inner_net = localizer.backbone.networks["u"].networks["x"]
+    assert rows[2].params == sum(p.numel() for p in inner_net.parameters())
+    assert rows[3].shape == (4, 16, 16)
+
+
+@pytest.fixture(scope="module")
+def ensemble():
+    head = {"type": "cam.CAMHead", "num_classes": 3}
+    insert = {"at": "stage1", "module": {"type": "BatchNorm"}}
+    members = {
+        "a": {"backbone": small(4), "head": head},
+        "b": {"backbone": small(5), "head": head, "inserts": [insert]},
+    }
+    return build_localizer({"type": "Ensemble", "members": members, "fusion": {"type": "Flip"}})
+
+
+def test_an_ensemble_costs_what_its_members_cost(ensemble):
+    images = torch.zeros(1, 3, 32, 32)
+    complexity = measure(ensemble, images)
+    alone = {name: measure(part, images) for name, part in ensemble.localizers().items()}
+    for figure in ("params", "flops", "activation_bytes", "trainable"):
+        assert getattr(complexity, figure) == sum(getattr(c, figure) for c in alone.values())
+    assert complexity.params == sum(p.numel() for p in ensemble.parameters())
+    flops = [cost.flops for cost in measure_views(ensemble, images)]
+    assert flops == [complexity.flops] * 2
+    assert complexity.points["b/stage1"] == alone["b"].points["stage1"]
+    rows = stage_rows(ensemble, complexity)
+    assert [row.name for row in rows] == [
+        *("members.a", "  backbone", "    stage1", "  head"),
+        *("members.b", "  backbone", "    stage1", "  inserts", "    stage1", "  head"),
+    ]
+    assert rows[0].flops + rows[4].flops == complexity.flops
+    assert [row.name for row in depth_rows(complexity, 2)] == ["members.a", "members.b"]
+    shares = member_costs(ensemble, complexity)
+    assert shares["b"].modules == alone["b"].modules
+    assert "SmallNet of member b" in text_of(points_table(ensemble.backbone, shares["b"], "b"))

@@ -41,6 +41,44 @@ def test_one_hot_labels_equal_indices():
         torch.testing.assert_close(loss(LOGITS, samples), loss(LOGITS, one_hot))
 
 
+def test_several_classes_share_an_image():
+    loss = CrossEntropy(multi_label="share")
+    check_loss(loss, labels=("index", "soft", "multi_hot"))
+    labels = torch.tensor([[1.0, 1.0], [1.0, 0.0]])
+    expected = -(math.log(1 / 4) / 2 + math.log(3 / 4) / 2 + math.log(4 / 5)) / 2
+    assert loss(LOGITS, Samples(labels)).item() == pytest.approx(expected)
+    # Labels that sum to 1 are taken as without sharing.
+    soft = Samples(torch.tensor([[0.3, 0.7], [1.0, 0.0]]))
+    torch.testing.assert_close(loss(LOGITS, soft), CrossEntropy()(LOGITS, soft))
+    torch.testing.assert_close(
+        loss(LOGITS, Samples(0.5 * soft.labels)), CrossEntropy()(LOGITS, soft)
+    )
+
+
+def test_images_without_a_class_contribute_nothing():
+    for smoothing in (0.0, 0.2):
+        loss = CrossEntropy(smoothing, multi_label="share")
+        logits = LOGITS.clone().requires_grad_()
+        value = loss(logits, Samples(torch.tensor([[0.0, 1.0], [0.0, 0.0]])))
+        alone = CrossEntropy(smoothing)(LOGITS[:1], Samples(torch.tensor([1])))
+        torch.testing.assert_close(value, alone)
+        value.backward()
+        assert logits.grad[0].abs().sum() > 0
+        assert logits.grad[1].tolist() == [0, 0]
+        nothing = loss(logits, Samples(torch.zeros(2, 2)))
+        assert nothing.item() == 0
+        nothing.backward()
+        assert logits.grad.isfinite().all()
+
+
+def test_sharing_is_asked_for_by_name():
+    with pytest.raises(ConfigError, match="multi_label='both'"):
+        CrossEntropy(multi_label="both")
+    with pytest.raises(ConfigError, match="do not sum to 1") as caught:
+        CrossEntropy()(LOGITS, Samples(torch.ones(2, 2)))
+    assert "multi_label='share'" in caught.value.hint
+
+
 def test_binary_cross_entropy_by_hand():
     logits = torch.tensor([[0.0, math.log(3.0)]])  # sigmoid 1/2, 3/4
     value = BinaryCrossEntropy()(logits, Samples(torch.tensor([[1.0, 0.0]])))

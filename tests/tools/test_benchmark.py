@@ -256,3 +256,21 @@ def test_boxes_of_one_threshold_are_no_measurement_of_two_stages(extraction):
     two_stage.min_seeds = 197
     with pytest.raises(AssertionError, match="without its box"):
         extraction.check_boxes(two_stage, scenes)
+
+
+def test_levels_localize_with_four_networks_of_two_each(tool, methods):
+    levels = import_module("benchmarks.levels")
+    make = levels.partial(levels.SmallNet, (8, 16))
+    images = methods.random_images(32).cpu()
+    for maps in ("CAM", "Grad-CAM"):
+        ensemble = levels.level_ensemble(make, maps)
+        (prediction, drawn), *_ = methods.predict_maps(ensemble, images)
+        class_id = prediction.class_ids[0]
+        branches = prediction.raw_maps(class_id)[0].branches
+        assert list(branches) == [f"{m}/{n}.last" for m in levels.LEVELS for n in "ab"]
+        assert all(branch.std() > 0 for branch in branches.values())
+        assert drawn[0].shape == methods.ORIGINAL
+        features = ensemble.members["level3"].extract(images)
+        own = ensemble.members["level3"].head.maps(features, torch.tensor([[class_id % 5]] * 2))
+        if maps == "CAM":
+            torch.testing.assert_close(branches["level3/a.last"], own["a.last"][0].detach())

@@ -9,9 +9,10 @@ import pytest
 
 from wsoltool.errors import WorkDirError
 from wsoltool.structures import Erasure
+from wsoltool.visualization.class_rows import ClassRow
 from wsoltool.visualization.erasures import draw_erasure
 from wsoltool.visualization.gallery import GalleryItem, draw_item, write_gallery
-from wsoltool.visualization.overlay import PART_COLOR, PREDICTED_COLOR, TRUTH_COLOR
+from wsoltool.visualization.overlay import PART_COLOR, PREDICTED_COLOR, TRUTH_COLOR, blend_map
 from wsoltool.visualization.parts import draw_parts, part_colors
 
 
@@ -81,6 +82,30 @@ def test_parts_stand_in_a_fourth_picture_and_leave_the_others_alone():
     assert np.array_equal(picture[:, : without.shape[1]], without)
     black = np.zeros((224, 224, 3), np.uint8)
     assert np.array_equal(picture[:, -224:], draw_parts(black, part_maps))
+
+
+def test_several_classes_stand_below_each_other(tmp_path):
+    box = np.array([[10, 20, 100, 120]])
+    values = np.linspace(0, 1, 224 * 224, dtype=np.float32).reshape(224, 224)
+    rows = [ClassRow(title, values, box, box + 50) for title in ("cat 0.9", "猫" * 60)]
+    alone = draw_item(item(predicted=box, truth=box + 50))
+    part_maps = np.zeros((1, 224, 224), np.float32)
+    shown = item(part_maps=part_maps)
+    shown.rows = rows
+    picture = draw_item(shown)
+    assert picture.shape == (2 * 224 + 4, 4 * 224 + 3 * 4, 3)
+    assert (picture[228:, :224] == 255).all(), "the image is there once"
+    assert (picture[224:228] == 255).all()
+    assert (picture[228:, 3 * 228 :] == 255).all()
+    for top in (0, 228):
+        assert np.array_equal(picture[top : top + 224, 456:680], alone[:, 456:])
+    shown.rows = rows[:1]
+    plain, titled = blend_map(shown.image, values), draw_item(shown)[:, 228:452]
+    assert np.array_equal(titled[24:], plain[24:])
+    assert (titled[:18] == 255).any(), "letters"
+    page = write_gallery(tmp_path, [shown], "t", {})
+    assert "A row for each class" in page.read_text()
+    assert "A row for each class" not in write_gallery(tmp_path, [item()], "t", {}).read_text()
 
 
 def legend(path):

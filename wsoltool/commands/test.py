@@ -11,6 +11,7 @@ def run(arguments: argparse.Namespace) -> None:
     from wsoltool.commands.options import config_of, figures_console
     from wsoltool.engine.scoring import score_checkpoint
     from wsoltool.evaluation.data_entries import data_lines
+    from wsoltool.evaluation.further_results import FurtherResults
     from wsoltool.evaluation.further_table import figure_rows, figures_table
     from wsoltool.evaluation.report_files import write_report
     from wsoltool.evaluation.table import metrics_table
@@ -49,7 +50,8 @@ def run(arguments: argparse.Namespace) -> None:
             "data": outcome.data,
             "training": outcome.training,
         }
-        write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further)
+        kept = FurtherResults.of(outcome.tables)
+        write_report(figures_file, outcome.summary, outcome.results, outcome.fullsup, further, kept)
         print(f"figures: {figures_file}")
     if maps:
         print(f"maps: {maps}")

@@ -108,15 +108,16 @@ def draw(
     size: int,
     background_bias: float = 0.0,
     coat_bias: float = 0.0,
+    coats: int = len(COATS),
 ) -> np.ndarray:
     """The image, ``(size, size, 3)`` uint8 RGB.
 
     The biases are the probabilities that the kind of background goes with the first creature's
-    class, and the kind of each coat with its own.
+    class, and the kind of each coat, one of the first ``coats``, with its own.
     """
     image = background(rng, pick(rng, BACKGROUNDS, class_ids[0], background_bias), size)
     for shape, class_id in zip(figures, class_ids, strict=True):
-        paint_coat(rng, image, shape, pick(rng, COATS, class_id, coat_bias))
+        paint_coat(rng, image, shape, pick(rng, COATS[:coats], class_id, coat_bias))
     for creature, shape, class_id in zip(creatures, figures, class_ids, strict=True):
         paint_head(rng, image, creature, shape, class_id)
     return photograph(rng, image)

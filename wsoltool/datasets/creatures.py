@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from wsoltool.datasets.base import SPLITS, LocalizationDataset, Transform
-from wsoltool.datasets.creature_drawing import KINDS, Figure, draw, figure
+from wsoltool.datasets.creature_drawing import COATS, KINDS, Figure, draw, figure
 from wsoltool.datasets.creature_shapes import Creature, lay_out, tight_box
 from wsoltool.errors import ConfigError
 from wsoltool.structures import Truth
@@ -41,6 +41,9 @@ class Creatures(LocalizationDataset):
         background_bias: Probability in [0, 1] that the kind of background goes with the class.
         coat_bias: Probability in [0, 1] that the coat's pattern and tint go with the class: a
             second cue, all over the body, for methods that hide the strongest one.
+        coats: How many coats there are for ``coat_bias``, 1 to 20: classes whose numbers are equal
+            modulo ``coats`` share one. 5 makes classes of the same face look alike but for their
+            ears, 4 those of the same ears but for their face.
         multi_label: Creatures of one image differ in class, and labels are multi-hot; otherwise
             all are of the image's class.
         in_memory: Draw all images once, at the start: faster from the second epoch on, for 27 kB
@@ -66,6 +69,7 @@ class Creatures(LocalizationDataset):
         instances: int | Sequence[int] = 1,
         background_bias: float = 0.0,
         coat_bias: float = 0.0,
+        coats: int = len(COATS),
         multi_label: bool = False,
         in_memory: bool = False,
         pipeline: Sequence[Transform] = (),
@@ -78,12 +82,13 @@ class Creatures(LocalizationDataset):
         _check_whole("seed", seed, 0, 2**32 - 1)
         _check_probability("background_bias", background_bias)
         _check_probability("coat_bias", coat_bias)
+        _check_whole("coats", coats, 1, len(COATS))
         fewest, most = _instance_range(instances, image_size)
         self.classes = tuple(f"{ears}-{face}" for ears, face in KINDS[:num_classes])
         self.image_ids = [f"creatures/{split}/{index:06d}" for index in range(length)]
         self.image_size, self.seed = image_size, seed
         self.background_bias, self.coat_bias = background_bias, coat_bias
-        self.multi_label = multi_label
+        self.coats, self.multi_label = coats, multi_label
         self._class_ids = self._draw_classes(length, fewest, most)
         self._last: tuple[int, tuple[Creature, ...], list[Figure]] | None = None
         self._drawn = [self._draw(index) for index in range(length)] if in_memory else None
@@ -94,10 +99,10 @@ class Creatures(LocalizationDataset):
 
     def _draw(self, index: int) -> np.ndarray:
         creatures, figures = self._figures(index)
-        biases = self.background_bias, self.coat_bias
+        how = self.background_bias, self.coat_bias, self.coats
         class_ids = self._class_ids[index]
         rng = self._stream(PAINT, index)
-        return draw(rng, creatures, figures, class_ids, self.image_size, *biases)
+        return draw(rng, creatures, figures, class_ids, self.image_size, *how)
 
     def label(self, index: int) -> int | np.ndarray:
         """Class index, or ``(K,)`` float32 multi-hot if ``multi_label``."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import chain
 from typing import Any
@@ -127,7 +127,7 @@ class ProgressHook(Hook):
 
     def after_val_epoch(self, runner: Runner, metrics: Mapping[str, float] | None = None) -> None:
         if is_main_process() and metrics:
-            shown = [f"{name} {value:.2f}" for name, value in _headlines(metrics)]
+            shown = [f"{name} {value:.2f}" for name, value in headlines(metrics)]
             self.console.print("train-fullsup: " + "  ".join(shown))
 
     def _tell_data(self, runner: Runner) -> None:
@@ -180,8 +180,20 @@ def tell(runner: Runner, line: str) -> None:
             hook.tell(runner, line)
 
 
-def _headlines(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+def headlines(metrics: Mapping[str, float]) -> list[tuple[str, float]]:
+    """The few of a validation's figures that people are shown, in percent."""
     wanted = ("Top-1 Cls", "GT-known Loc", "MaxBoxAccV2")
-    # Without the localization table: the first of what the config asks for.
-    names = [name for name in wanted if name in metrics] or list(metrics)[:4]
+    names = [name for name in wanted if name in metrics] or _first_of_each(metrics)
     return [(name, metrics[name]) for name in names]
+
+
+def _first_of_each(names: Iterable[str], count: int = 4) -> list[str]:
+    """Without the localization table: ``count`` figures, but two of each further metric at least.
+
+    Metrics are told apart by what their figures' names begin with.
+    """
+    metrics: dict[str, list[str]] = {}
+    for name in names:
+        metrics.setdefault(name.rpartition("/")[0], []).append(name)
+    share = max(2, count // max(len(metrics), 1))
+    return [name for own in metrics.values() for name in own[:share]]

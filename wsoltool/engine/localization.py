@@ -23,9 +23,16 @@ from wsoltool.datasets.images import EXTENSIONS, read_image
 from wsoltool.engine.dataloaders import build_pipeline
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.engine.stage_list import final_config
-from wsoltool.errors import CheckpointError, ConfigError, DataError, WsolError, did_you_mean
+from wsoltool.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    WsolError,
+    check_number,
+    did_you_mean,
+)
 from wsoltool.models.prediction import Prediction
-from wsoltool.paths import writable_folder
+from wsoltool.paths import class_file_name, writable_folder
 from wsoltool.preflight import check
 from wsoltool.structures import Boxes, Sample
 from wsoltool.visualization.overlay import (
@@ -39,7 +46,6 @@ from wsoltool.visualization.overlay import (
 
 _BATCH = 16
 _SIDE = 320
-_CLASS_LETTERS = 60
 _Answer = tuple[Path, np.ndarray, Prediction]
 
 
@@ -68,8 +74,11 @@ class PhotoLocalizer:
     Args:
         config: Of the training; its test pipeline is applied to the photos.
         checkpoint: Of the training.
-        top: Classes for each photo, best scores first.
+        top: Classes for each photo at most, best scores first; None for 1, or with ``min_score``
+            for any number.
         classes: Localize these classes instead.
+        min_score: Smallest probability of a class that is localized, in [0, 1]; a photo may have
+            none.
 
     Raises:
         WsolError: For whatever the config or checkpoint lack.
@@ -79,13 +88,16 @@ class PhotoLocalizer:
         self,
         config: Config,
         checkpoint: str | Path,
-        top: int = 1,
+        top: int | None = None,
         classes: Sequence[str] | None = None,
+        min_score: float | None = None,
     ) -> None:
         config = final_config(config, checkpoint)
         check(config, "localize")
-        if top < 1:
+        if top is not None and top < 1:
             raise ConfigError(f"--top is {top}", expected="at least 1")
+        if min_score is not None:
+            check_number("--min-score", min_score, highest=1.0)
         model, meta = load_localizer(config, checkpoint)
         count = model.head.num_classes
         self.classes = list(meta.get("classes") or map(str, range(count)))
@@ -98,7 +110,9 @@ class PhotoLocalizer:
         self.pipeline = build_pipeline(config, "test_dataloader")
         asked = None if classes is None else [self._class_id(name) for name in classes]
         asked = asked and list(dict.fromkeys(asked))
-        model.class_query = _query(min(top, count), asked)
+        if top is None:
+            top = 1 if min_score is None else count
+        model.class_query = _query(min(top, count), asked, min_score or 0.0)
         self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.model.eval()
 
@@ -152,7 +166,9 @@ class PhotoLocalizer:
     def record(self, path: Path, prediction: Prediction) -> dict[str, Any]:
         """One photo's boxes as plain data: xyxy in its own pixels, x1 y1 exclusive.
 
-        A box that was cut at a threshold chosen for the photo says which.
+        ``predictions`` has an entry for each class that was asked for, the surest first unless
+        classes were named; none is a valid answer, and so is an entry without boxes. A box that was
+        cut at a threshold chosen for the photo says which.
         """
         height, width = prediction.sample.size
         found = []
@@ -198,7 +214,7 @@ def localize(
             record = photo_localizer.record(path, prediction)
             run.records.append(record)
             for found in record["predictions"] if overlays else ():
-                name = f"{names[path]}.{_file_name(found['class_id'], found['class'])}.png"
+                name = f"{names[path]}.{class_file_name(found['class_id'], found['class'])}.png"
                 save_png(out / "overlays" / name, _overlay(image, prediction, found))
     finally:
         _write_tables(run, out)
@@ -252,9 +268,10 @@ def _plain(boxes: Boxes, index: int) -> dict[str, Any]:
     return plain
 
 
-def _query(top: int, asked: list[int] | None) -> Any:
+def _query(top: int, asked: list[int] | None, min_score: float) -> Any:
     def choose(sample: Sample, scores: Tensor) -> list[int]:
-        return asked or scores.topk(top).indices.tolist()
+        classes = asked or scores.topk(top).indices.tolist()
+        return [class_id for class_id in classes if scores[class_id] >= min_score]
 
     return choose
 
@@ -264,12 +281,6 @@ def _picture_names(photos: Sequence[Path]) -> dict[Path, Path]:
     full = {path: Path(os.path.abspath(path)) for path in photos}  # noqa: PTH100 (keeps links)
     common = os.path.commonpath([path.parent for path in full.values()])
     return {path: absolute.relative_to(common) for path, absolute in full.items()}
-
-
-def _file_name(class_id: int, name: str) -> str:
-    # The number keeps classes apart whose names differ in other signs, or far behind.
-    letters = "".join(c if c.isalnum() or c in "-_" else "_" for c in name)
-    return f"{class_id}_{letters[:_CLASS_LETTERS]}"
 
 
 def _overlay(image: np.ndarray, prediction: Prediction, found: dict[str, Any]) -> np.ndarray:

@@ -10,12 +10,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dist import is_distributed
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner, set_random_seed
+from torch import nn
 
 from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
@@ -27,9 +29,11 @@ from wsoltool.engine.hooks import (
     ProgressHook,
     SyncStatisticsHook,
 )
+from wsoltool.engine.learning_curve import LearningCurveHook
 from wsoltool.engine.optimization import Bfloat16OptimWrapper, as_config_error, with_constructor
 from wsoltool.engine.schedules import ScheduleHook
 from wsoltool.errors import CheckpointError, ConfigError, WsolError
+from wsoltool.models.losses import MULTI_LABEL_HINT, CrossEntropy
 from wsoltool.paths import writable_folder
 from wsoltool.plugin.manager import build
 
@@ -135,6 +139,22 @@ def check_class_count(num_classes: int, dataset: LocalizationDataset, loader: st
         )
 
 
+def check_labels(model: nn.Module, dataset: LocalizationDataset, loader: str) -> None:
+    """Raise when the loss takes one class an image, and an image of the data set has not one."""
+    losses = [own for own in model.modules() if isinstance(own, CrossEntropy)]
+    if not dataset.multi_label or all(loss.multi_label == "share" for loss in losses):
+        return
+    for index in range(len(dataset)):
+        count = np.count_nonzero(dataset.label(index))
+        if count != 1:
+            raise ConfigError(
+                f"CrossEntropy takes one class an image, but {dataset.image_ids[index]!r} of "
+                f"{loader}.dataset has {count}",
+                at="model.head.loss",
+                hint=MULTI_LABEL_HINT,
+            )
+
+
 def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
     """A Runner of built parts (model, dataloaders, evaluators), with the toolbox's hooks.
 
@@ -180,6 +200,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
                 SyncStatisticsHook(),
                 ProgressHook(log_interval),
                 ErasingHook(),
+                LearningCurveHook(),
                 *hooks,
             ],
             randomness=randomness,

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import BaseMetric
 
 from wsoltool.config import plain
 from wsoltool.datasets.collate import check_classes, check_disjoint
@@ -28,9 +29,9 @@ from wsoltool.engine.runner import (
     work_dir_of,
 )
 from wsoltool.engine.stage_list import final_config
-from wsoltool.errors import CheckpointError, ConfigError
+from wsoltool.errors import CheckpointError
 from wsoltool.evaluation.further import FurtherMetric, FurtherSummary
-from wsoltool.evaluation.metric import LocalizationMetric
+from wsoltool.evaluation.map_writer import MapWriter
 from wsoltool.evaluation.results import LocalizationResults
 from wsoltool.evaluation.rows import Summary
 from wsoltool.models.builder import build_localizer, without_pretrained
@@ -93,7 +94,8 @@ def score_checkpoint(
         checkpoint: Written by :func:`wsoltool.engine.training.train`.
         work_dir: Of logs.
         launcher: ``none``, or ``pytorch`` under torchrun.
-        maps: Folder to write the test images' maps to, as ``wsoltool evaluate`` reads them.
+        maps: Folder to write the test images' maps to, as ``wsoltool evaluate`` reads them; of
+            several classes an image see :class:`wsoltool.evaluation.map_writer.MapWriter`.
 
     Raises:
         WsolError: For whatever the config, data or checkpoint lack.
@@ -116,7 +118,8 @@ def score_checkpoint(
     _check_trained_classes(meta, sets["test_dataloader"].classes, checkpoint)
     metrics = {"test_dataloader": build_metrics(config, model.boxes)}
     if maps is not None:
-        _write_maps(localization_of(metrics["test_dataloader"]), Path(maps))
+        by_class = sets["test_dataloader"].multi_label
+        _write_maps(metrics["test_dataloader"], by_class, Path(maps))
     prepare_scoring(model, metrics["test_dataloader"], sets["test_dataloader"], "test_dataloader")
     if "val_dataloader" in sets:
         metrics["val_dataloader"] = build_threshold_metrics(config, model.boxes)
@@ -134,14 +137,13 @@ def score_checkpoint(
     return replace(found, training=training_of(meta))
 
 
-def _write_maps(table: LocalizationMetric | None, folder: Path) -> None:
+def _write_maps(metrics: list[BaseMetric], by_class: bool, folder: Path) -> None:
+    """Let the localization table write the maps, or, without one, a metric of their own."""
+    table = localization_of(metrics)
     if table is None:
-        raise ConfigError(
-            "maps are written with the localization table, which evaluation=None switches off",
-            at="evaluation",
-            expected="a data set with one label an image",
-        )
-    table.maps_folder = folder
+        metrics.append(MapWriter(folder, by_class))
+    else:
+        table.maps_folder = folder
 
 
 def _no_checkpoint(config: Config, folder: Path) -> CheckpointError:

@@ -25,7 +25,7 @@ class StageWork:
     Attributes:
         config: The whole config, as people wrote it.
         folder: Of this stage; whatever it leaves lies here.
-        folders: Of the stages before it, all of them finished, by name.
+        folders: Of the stages before it, all of them finished, by name; absolute paths.
         resume: An earlier run of this stage was stopped, and ``folder`` may hold what it left.
         amp: Mixed precision was asked for.
         launcher: ``none`` or ``pytorch``.

@@ -27,6 +27,7 @@ from wsoltool.engine.runner import (
     QuietRunner,
     build_runner,
     check_class_count,
+    check_labels,
     seed_everything,
     use_amp,
     work_dir_of,
@@ -127,6 +128,7 @@ def training_runner(
     if "val_dataloader" in config and val_interval:
         parts |= _validation(config, train_set, model, seed)
     check_class_count(model.head.num_classes, train_set, "train_dataloader")
+    check_labels(model, train_set, "train_dataloader")
     parts["optim_wrapper"] = use_amp(optimizer) if amp else optimizer
     parts["param_scheduler"] = plain(config.get("param_scheduler", [])) or None
     parts |= _start(config, work_dir, resume, model)

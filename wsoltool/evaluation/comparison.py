@@ -7,6 +7,9 @@ both count for neither. Under test-oracle each chooses its threshold anew in eve
 Which images are right is compared too, for Top-1 Cls, GT-known Loc and Top-1 Loc of all images, by
 McNemar's exact test, at each evaluation's own threshold, adjusted for the number of tests (Holm);
 not under image-oracle, which is no method's answer.
+
+Figures of further metrics, of images with several labels for example, are compared over the
+resamples that were kept of them (:mod:`wsoltool.evaluation.further_results`).
 """
 
 from __future__ import annotations
@@ -92,6 +95,7 @@ class Comparison:
         images: How many were compared.
         resamples: Of the bootstrap.
         seed: Likewise.
+        left_out: What was not compared, and why.
     """
 
     files: tuple[Path, ...]
@@ -102,6 +106,7 @@ class Comparison:
     images: int
     resamples: int
     seed: int
+    left_out: tuple[str, ...] = ()
 
 
 def compare_reports(
@@ -126,32 +131,37 @@ def compare_reports(
             expected="at least two evaluations, and at least one resample",
             hint="wsoltool compare A.json B.json; the intervals need resamples (default: 1000)",
         )
-    base, images, figures = _first(files[0], resamples, seed)
+    base, images, figures, left_out = _first(files[0], resamples, seed)
     others = [_other(file, images, resamples, seed) for file in files[1:]]
     comparison = Comparison(
         files=tuple(Path(file) for file in files),
-        origins=(origin_of(figures), *(origin_of(own) for _, own in others)),
-        data=(images.data, *(own.get("data", {}) for _, own in others)),
-        differences=_tested([_differences(base, summary) for summary, _ in others]),
+        origins=(origin_of(figures), *(origin_of(own) for _, own, _ in others)),
+        data=(images.data, *(own.get("data", {}) for _, own, _ in others)),
+        differences=_tested([_differences(base, summary) for summary, _, _ in others]),
         protocols=base.protocols,
         images=base.images,
         resamples=resamples,
         seed=seed,
+        left_out=(*left_out, *(line for _, _, lines in others for line in lines)),
     )
     check_comparison(comparison)
     return comparison
 
 
-def _first(file: str | Path, resamples: int, seed: int) -> tuple[Summary, Images, dict[str, Any]]:
+def _first(
+    file: str | Path, resamples: int, seed: int
+) -> tuple[Summary, Images, dict[str, Any], list[str]]:
     report = read_report(file)
-    return recomputed(report, resamples, seed), Images.of(report), report.figures
+    summary, left_out = recomputed(report, resamples, seed), left_out_lines(report, resamples, seed)
+    return summary, Images.of(report), report.figures, left_out
 
 
 def _other(
     file: str | Path, images: Images, resamples: int, seed: int
-) -> tuple[Summary, dict[str, Any]]:
+) -> tuple[Summary, dict[str, Any], list[str]]:
     report = aligned(read_report(file), images)
-    return recomputed(report, resamples, seed), report.figures
+    left_out = left_out_lines(report, resamples, seed)
+    return recomputed(report, resamples, seed), report.figures, left_out
 
 
 def origin_of(figures: dict[str, Any]) -> dict[str, Any]:
@@ -162,9 +172,41 @@ def origin_of(figures: dict[str, Any]) -> dict[str, Any]:
 def recomputed(report: Report, resamples: int, seed: int) -> Summary:
     """The figures that a report's results give, with their resamples.
 
+    Those of further metrics are rows without a protocol.
+
     Raises:
-        EvaluationError: They are not the figures that the report names.
+        EvaluationError: They are not the figures that the report names, or there are none.
     """
+    found = _localization(report, resamples, seed)
+    if report.further is not None:
+        found.rows += report.further.rows(resamples, seed)
+    if not found.rows:
+        raise EvaluationError(
+            "the evaluation has no figure that can be compared",
+            at=str(report.path),
+            expected="figures with as many resamples as are compared",
+            hint="; ".join(left_out_lines(report, resamples, seed))
+            + "; wsoltool test --json stores a metric's `resamples` of them",
+        )
+    _check_figures(report, found)
+    return found
+
+
+def left_out_lines(report: Report, resamples: int, seed: int) -> list[str]:
+    """The further metrics' figures that cannot be compared over these resamples, and why."""
+    if report.further is not None:
+        return [f"{report.path}: {line}." for line in report.further.left_out(resamples, seed)]
+    if report.figures.get("further"):
+        names = ", ".join(report.figures["further"])
+        return [f"{report.path}: {names}: not compared, for their resamples were not stored."]
+    return []
+
+
+def _localization(report: Report, resamples: int, seed: int) -> Summary:
+    """Without rows where there is no localization table."""
+    if report.results is None:
+        assert report.further is not None, "a report has one of them"
+        return Summary([], (), len(report.further.image_ids), resamples=resamples)
     summary = summarize(
         report.results,
         report.fullsup,
@@ -174,19 +216,25 @@ def recomputed(report: Report, resamples: int, seed: int) -> Summary:
         controls=False,
     )
     check_summary(summary)
-    _check_figures(report, summary)
     return summary
 
 
 def _check_figures(report: Report, summary: Summary) -> None:
     """The written figures must be those that the written results give."""
     own = {row_key(row): row.estimate.value for row in summary.rows}
-    for row in report.figures["rows"]:
-        key = (row["protocol"], row["metric"], row["threshold_source"], row["subset"])
-        if abs(own.get(key, row["value"]) - row["value"]) > SLACK:
+    rows = [
+        ((row["protocol"], row["metric"], row["threshold_source"], row["subset"]), row["value"])
+        for row in report.figures.get("rows", ())
+    ]
+    rows += [
+        ((None, name, None, ALL), value)
+        for name, value in report.figures.get("further", {}).items()
+    ]
+    for key, value in rows:
+        if abs(own.get(key, value) - value) > SLACK:
             raise EvaluationError(
-                f"{row['metric']} is {row['value']:.4f} in the file, but its results of single "
-                f"images give {own[key]:.4f}",
+                f"{key[1]} is {value:.4f} in the file, but its results of single images give "
+                f"{own[key]:.4f}",
                 at=f"{report.path}: {', '.join(str(part) for part in key)}",
                 expected="the same figure from both",
                 hint="the file was edited, or another version of wsoltool wrote it: score again",

@@ -23,7 +23,7 @@ from wsoltool.evaluation.rows import (
     V2_PARTS,
     Row,
 )
-from wsoltool.evaluation.table import bound_lines, label, small_lines
+from wsoltool.evaluation.table import bound_lines, error_lines, label, oracle_note, small_lines
 from wsoltool.evaluation.table import difference as signed
 
 FORMAT = "wsoltool comparison 1"
@@ -56,6 +56,7 @@ def comparison_report(comparison: Comparison) -> dict[str, Any]:
 
     Keys: ``images``, ``resamples`` (counts); ``seed``; ``protocols``; ``files`` (``path``, what it
     says of its origin, and ``data``, see :mod:`wsoltool.evaluation.data_entries`);
+    ``left_out`` (lines: what was not compared, and why);
     ``comparisons``, one for each file but the first: ``a`` and ``b`` (paths) and ``rows``, each
     with ``metric``, ``protocol``, ``threshold_source``, ``subset``, ``images``; ``a``, ``b``,
     ``difference`` (b - a) and its ``interval`` in percent; ``excludes_zero``; ``thresholds_a``,
@@ -76,6 +77,7 @@ def comparison_report(comparison: Comparison) -> dict[str, Any]:
                 comparison.files, comparison.origins, comparison.data, strict=True
             )
         ],
+        "left_out": list(comparison.left_out),
         "comparisons": [
             {"a": first, "b": other, "rows": [_plain(own) for own in differences]}
             for other, differences in zip(others, comparison.differences, strict=True)
@@ -156,12 +158,16 @@ def _caption(comparison: Comparison, index: int) -> str:
         f"B: {_name(comparison, index + 1)}",
         *_data_lines(comparison.data[0], comparison.data[index + 1]),
         f"*: the interval excludes 0 (paired bootstrap over images, {comparison.resamples} "
-        "resamples; test-oracle chooses its thresholds anew in each).",
-        "only A, only B: images that one alone has right; p: McNemar's exact test, "
-        f"adjusted for {tests} tests (Holm).",
+        f"resamples{oracle_note(comparison.protocols)}).",
     ]
+    if tests:
+        lines.append(
+            "only A, only B: images that one alone has right; p: McNemar's exact test, "
+            f"adjusted for {tests} tests (Holm)."
+        )
     rows = [own.a for own in comparison.differences[index]]
-    return "\n".join([*lines, *bound_lines(rows), *small_lines(rows)])
+    notes = [*bound_lines(rows), *small_lines(rows), *error_lines(rows)]
+    return "\n".join([*lines, *notes, *comparison.left_out])
 
 
 def _data_lines(a: DataEntries, b: DataEntries) -> list[str]:

@@ -33,7 +33,6 @@ from wsoltool.evaluation.further import (
     FurtherMetric,
     FurtherSummary,
     control_values,
-    spread,
     stacked,
 )
 from wsoltool.evaluation.metric import Prediction
@@ -232,19 +231,18 @@ class DetectionMetric(FurtherMetric):
     ) -> Figure:
         """The mean over classes, of the model and the controls, ``(K,)`` shares each."""
         means = {who: float(defined_mean(values)) for who, values in by_class.items()}
-        value = 100.0 * means.pop(MODEL)
-        classes = self.by_class(by_class[MODEL])
-        return Figure(name, value, spread(resampled), control_values(means), classes)
+        value, classes = means.pop(MODEL), self.by_class(by_class[MODEL])
+        return Figure.of(name, value, resampled, control_values(means), classes)
 
     def _corloc(self, shown: dict[str, Fractions], counts: np.ndarray | None) -> list[Figure]:
         by_class, by_image = self.figure_names()[-2:]
         resampled = None if counts is None else defined_mean(shown[MODEL].resampled(counts))
         means = {who: own.pooled().ratios()[0] for who, own in shown.items()}
-        value = 100.0 * float(means.pop(MODEL))
+        value = means.pop(MODEL)
         pooled = None if counts is None else shown[MODEL].pooled().resampled(counts)[:, 0]
         return [
             self._figure(by_class, {who: own.ratios() for who, own in shown.items()}, resampled),
-            Figure(by_image, value, spread(pooled), control_values(means)),
+            Figure.of(by_image, value, pooled, control_values(means)),
         ]
 
     def _notes(self) -> tuple[str, ...]:

@@ -67,8 +67,9 @@ def find_maps(root: Path, image_ids: Sequence[str]) -> MapFolder:
         image_ids: Of the split.
 
     Raises:
-        EvaluationError: A folder cannot be read, an image has two maps that differ, or a file
-            without the image's extension may belong to several images.
+        EvaluationError: A folder cannot be read, an image has two maps that differ or a folder of
+            maps instead of one, or a file without the image's extension may belong to several
+            images.
     """
     try:
         present = set(_npy_files(str(root)))
@@ -85,8 +86,9 @@ def find_maps(root: Path, image_ids: Sequence[str]) -> MapFolder:
         if exact in present and other is not None:
             _check_equal(root, exact, other)
         files.append(exact if exact in present else other)
-    used = {*files, *short}
-    return MapFolder(root, files, sorted(present - used))
+    extra = sorted(present - {*files, *short})
+    _check_one_class(root, image_ids, files, extra)
+    return MapFolder(root, files, extra)
 
 
 def _names(image_id: str) -> tuple[str, str]:
@@ -123,6 +125,21 @@ def _check_one_owner(root: Path, image_ids: Sequence[str], short: Sequence[str |
             at=str(root),
             expected="<image id>.npy with the image's extension where ids differ in it alone",
         )
+
+
+def _check_one_class(
+    root: Path, image_ids: Sequence[str], files: Sequence[str | None], extra: Sequence[str]
+) -> None:
+    folders = {name.rpartition("/")[0] for name in extra}
+    for image_id, file in zip(image_ids, files, strict=True):
+        if file is None and PurePosixPath(image_id).as_posix() in folders:
+            raise EvaluationError(
+                f"the image {image_id!r} has a folder of maps, one for each of its classes",
+                at=str(root),
+                expected="one map an image",
+                hint="images of several classes are scored by wsoltool test, with "
+                "DetectionMetric and SegmentationMetric",
+            )
 
 
 def _check_equal(root: Path, exact: str, short: str) -> None:

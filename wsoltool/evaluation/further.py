@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 from typing import Protocol as Interface
 
@@ -16,13 +17,29 @@ from wsoltool.evaluation.metric import Prediction
 from wsoltool.evaluation.options import resample_count
 from wsoltool.evaluation.results import check_scored
 from wsoltool.functional.bootstrap import Bootstrap, interval
-from wsoltool.structures import Sample
+from wsoltool.structures import Sample, Truth
 
 
 class Record(Interface):
     """One image's result: small, for it travels between ranks."""
 
     image_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """An image that was scored.
+
+    Attributes:
+        image_id: Unique in the data set.
+        truth: Digest of its label, size and :class:`~wsoltool.structures.Truth`: two evaluations of
+            the same image have the same one.
+        record: Its result; None where only the image is meant.
+    """
+
+    image_id: str
+    truth: str
+    record: Any = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +52,8 @@ class Figure:
         interval: 95 %, or None.
         controls: Control name -> its value.
         per_class: Class name -> value; None where a class has nothing to be scored on.
+        resampled: ``(R,)`` float64, the figure in every resample of the images, NaN where it has
+            no value; None without bootstrap.
     """
 
     name: str
@@ -42,6 +61,29 @@ class Figure:
     interval: tuple[float, float] | None = None
     controls: dict[str, float] = field(default_factory=dict)
     per_class: dict[str, float | None] = field(default_factory=dict)
+    resampled: np.ndarray | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        share: float,
+        resampled: np.ndarray | None,
+        controls: dict[str, float],
+        per_class: dict[str, float | None] | None = None,
+    ) -> Figure:
+        """A figure with its 95 % interval.
+
+        Args:
+            name: Key in the returned metrics.
+            share: The model's, in [0, 1].
+            resampled: ``(R,)`` shares; None without bootstrap.
+            controls: In percent, see :func:`control_values`.
+            per_class: In percent, see :meth:`FurtherMetric.by_class`.
+        """
+        percent = None if resampled is None else 100.0 * np.asarray(resampled, dtype=np.float64)
+        bounds = spread(resampled)
+        return cls(name, 100.0 * float(share), bounds, controls, per_class or {}, percent)
 
 
 @dataclass(slots=True)
@@ -53,12 +95,14 @@ class FurtherSummary:
         notes: What the figures and controls mean, in a few lines.
         images: How many were scored.
         figures: In the table's order.
+        scored: Which images these were; empty where the figures are of nothing that was scored.
     """
 
     title: str
     notes: tuple[str, ...]
     images: int
     figures: list[Figure]
+    scored: tuple[Scored, ...] = field(default=(), compare=False, repr=False)
 
     def metrics(self) -> dict[str, float]:
         """Percent by figure name."""
@@ -119,14 +163,17 @@ class FurtherMetric(BaseMetric):
     def process(self, data_batch: Any, data_samples: Sequence[Prediction]) -> None:
         for prediction in data_samples:
             try:
-                self.results.append(self.score(prediction))
+                sample = prediction.sample
+                record = self.score(prediction)
+                self.results.append(Scored(sample.image_id, truth_digest(sample), record))
             except WsolError as error:
                 raise error.located(prediction.sample.image_id) from error
 
-    def compute_metrics(self, results: list[Record]) -> dict[str, float]:
+    def compute_metrics(self, results: list[Scored]) -> dict[str, float]:
         """Percent by figure name; the whole summary stays in :attr:`summary`."""
-        check_scored([record.image_id for record in results])
-        self.summary = self.summarize(results)
+        check_scored([scored.image_id for scored in results])
+        self.summary = self.summarize([scored.record for scored in results])
+        self.summary.scored = tuple(replace(scored, record=None) for scored in results)
         return self.summary.metrics()
 
     def draws(self, images: int) -> Bootstrap | None:
@@ -142,6 +189,17 @@ class FurtherMetric(BaseMetric):
         """``(K,)`` shares as percent by class name; None for NaN."""
         pairs = zip(self.class_names(len(values)), values, strict=True)
         return {name: None if np.isnan(v) else 100.0 * float(v) for name, v in pairs}
+
+
+def truth_digest(sample: Sample) -> str:
+    """What an image is scored against, its label included, in 32 hexadecimal digits."""
+    digest = hashlib.sha256(repr(tuple(sample.size)).encode())
+    known = [] if sample.truth is None else [getattr(sample.truth, f.name) for f in fields(Truth)]
+    for values in (np.asarray(sample.label), *known):
+        array = None if values is None else np.ascontiguousarray(values)
+        digest.update(b"none" if array is None else repr((array.dtype.str, array.shape)).encode())
+        digest.update(b"" if array is None else array.tobytes())
+    return digest.hexdigest()[:32]
 
 
 def spread(resampled: np.ndarray | None) -> tuple[float, float] | None:

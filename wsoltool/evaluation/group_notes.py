@@ -10,7 +10,7 @@ import numpy as np
 from wsoltool.evaluation.data_entries import data_lines, difference_lines
 from wsoltool.evaluation.group_comparison import BY_ORDER, BY_SEED, GroupComparison, Pairing
 from wsoltool.evaluation.run_groups import Run, Runs
-from wsoltool.evaluation.table import bound_lines, small_lines
+from wsoltool.evaluation.table import bound_lines, error_lines, oracle_note, small_lines
 from wsoltool.functional.crossed import sign_p_value
 
 FEW = 5
@@ -38,8 +38,9 @@ def mean_notes(comparison: GroupComparison) -> list[str]:
     lines = _data_lines(runs)
     if comparison.left_out:
         lines.append(f"left out, for not every run has it: {', '.join(comparison.left_out)}.")
+    lines += [line for run in runs for line in run.left_out]
     rows = [figure.row for figure in comparison.figures]
-    return [*lines, *bound_lines(rows), *small_lines(rows)]
+    return [*lines, *bound_lines(rows), *small_lines(rows), *error_lines(rows)]
 
 
 def _data_lines(runs: Sequence[Run]) -> list[str]:
@@ -65,7 +66,8 @@ def difference_notes(comparison: GroupComparison, indices: Sequence[int]) -> lis
     for index, other in zip(indices, others, strict=True):
         lines += _pairing_notes(comparison.pairings[index], first, other)
     together = {comparison.pairings[index].drawn_together for index in indices}
-    return [*lines, *_few_notes(groups, together), *_test_notes(comparison)]
+    tests = _test_notes(comparison)
+    return [*lines, *_few_notes(groups, together, bool(tests)), *tests]
 
 
 def _test_notes(comparison: GroupComparison) -> list[str]:
@@ -87,8 +89,7 @@ def _interval_note(comparison: GroupComparison, groups: Sequence[Runs]) -> str:
         levels = "over images alone, for there is one run of each"
     return (
         f"*: the interval excludes 0 (bootstrap {levels}; the same {comparison.images} images for "
-        f"all runs; {comparison.resamples} resamples; test-oracle chooses its thresholds anew in "
-        "each)."
+        f"all runs; {comparison.resamples} resamples{oracle_note(comparison.protocols)})."
     )
 
 
@@ -108,7 +109,7 @@ def _pairing_notes(pairing: Pairing, first: Runs, other: Runs) -> list[str]:
     return [f"{names}: {len(other.runs)} and {len(first.runs)} runs, which nothing pairs."]
 
 
-def _few_notes(groups: Sequence[Runs], together: Collection[bool]) -> list[str]:
+def _few_notes(groups: Sequence[Runs], together: Collection[bool], tested: bool) -> list[str]:
     """``together``: whether runs are drawn together, in some of the differences or in all."""
     counts = {group.name: len(group.runs) for group in groups}
     single = [name for name, runs in counts.items() if runs == 1]
@@ -120,8 +121,8 @@ def _few_notes(groups: Sequence[Runs], together: Collection[bool]) -> list[str]:
         }
         lines.append(
             "So few runs tell little of how far seeds move a figure: where that outweighs the "
-            f"images, the 95 % are rather {'; '.join(covers[own] for own in sorted(together))}; "
-            "and p is too small."
+            f"images, the 95 % are rather {'; '.join(covers[own] for own in sorted(together))}"
+            + ("; and p is too small." if tested else ".")
         )
     return lines
 

@@ -1,8 +1,9 @@
 """The files of an evaluation: every figure as JSON, the results of each image beside it.
 
-``figures.json`` names ``figures.npz``, and ``figures.fullsup.npz`` where thresholds were chosen on
-train-fullsup, by paths relative to itself: the files may be moved together. With them figures are
-compared image by image (``wsoltool compare``) without running a model again.
+``figures.json`` names ``figures.npz``, ``figures.fullsup.npz`` where thresholds were chosen on
+train-fullsup, and ``figures.further.npz`` with further metrics' figures in every resample of the
+images, by paths relative to itself: the files may be moved together. With them figures are compared
+(``wsoltool compare``) without running a model again.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ from typing import Any
 
 from wsoltool.errors import EvaluationError, WorkDirError
 from wsoltool.evaluation.data_entries import are_data_entries
+from wsoltool.evaluation.further_results import FurtherResults
 from wsoltool.evaluation.results import LocalizationResults
 from wsoltool.evaluation.rows import Summary
 from wsoltool.evaluation.table import report
 from wsoltool.paths import whole_file
 
 FORMAT = "wsoltool figures 1"
-RESULTS, FULLSUP = "results", "fullsup"
+RESULTS, FULLSUP, FURTHER = "results", "fullsup", "further"
 EXPECTED = "a file that wsoltool test --json or wsoltool evaluate --json wrote"
 AGAIN = "write it again with --json"
 
@@ -34,14 +36,16 @@ class Report:
     Attributes:
         path: Of the JSON file.
         figures: Its content, see :func:`wsoltool.evaluation.table.report`.
-        results: Of each scored image.
+        results: Of each scored image; None without a localization table.
         fullsup: Of each image of train-fullsup, where thresholds were chosen on them.
+        further: Of further metrics, where there are any. There are these or ``results``, or both.
     """
 
     path: Path
     figures: dict[str, Any]
-    results: LocalizationResults
+    results: LocalizationResults | None
     fullsup: LocalizationResults | None
+    further: FurtherResults | None = None
 
 
 def write_report(
@@ -50,8 +54,9 @@ def write_report(
     results: LocalizationResults | None,
     fullsup: LocalizationResults | None = None,
     further: Mapping[str, Any] | None = None,
+    of_further: FurtherResults | None = None,
 ) -> None:
-    """Write the figures, and the per-image results that they were made of.
+    """Write the figures, and what they are compared by.
 
     Each file gets its name once it is complete, the JSON file last.
 
@@ -61,17 +66,20 @@ def write_report(
         results: Of the scored split; None with it.
         fullsup: Of train-fullsup, if thresholds were chosen on it.
         further: Plain entries to add, such as ``config``; none of the report's own.
+        of_further: Figures of further metrics.
 
     Raises:
         WorkDirError: The files cannot be written.
     """
     path = Path(path)
     stem = path.name.removesuffix(".json")
-    files = {}
+    files: dict[str, tuple[Path, LocalizationResults | FurtherResults]] = {}
     if results is not None:
         files[RESULTS] = (path.with_name(f"{stem}.npz"), results)
     if fullsup is not None:
         files[FULLSUP] = (path.with_name(f"{stem}.fullsup.npz"), fullsup)
+    if of_further is not None:
+        files[FURTHER] = (path.with_name(f"{stem}.further.npz"), of_further)
     try:
         for beside, content in files.values():
             content.save(beside)
@@ -104,22 +112,27 @@ def read_report(path: str | Path) -> Report:
             hint=AGAIN,
         )
     files = figures.get("files")
-    if not isinstance(files, dict) or RESULTS not in files:
+    if not isinstance(files, dict) or not files.keys() & {RESULTS, FURTHER}:
         raise EvaluationError(
             "the figures name no results of single images",
             at=f"{path}: files.{RESULTS}",
-            expected=f"{EXPECTED}, with the localization table",
+            expected=f"{EXPECTED}, with the localization table or metrics of several classes",
             hint=AGAIN,
         )
-    _check_entries(path, figures)
-    results = _read_beside(path, RESULTS, files[RESULTS])
-    fullsup = _read_beside(path, FULLSUP, files[FULLSUP]) if FULLSUP in files else None
-    return Report(path, figures, results, fullsup)
+    _check_entries(path, figures, RESULTS in files)
+    beside = {name: _beside(path, name, entry) for name, entry in files.items()}
+    results, fullsup = (
+        LocalizationResults.load(beside[name]) if name in beside else None
+        for name in (RESULTS, FULLSUP)
+    )
+    further = FurtherResults.load(beside[FURTHER]) if FURTHER in beside else None
+    return Report(path, figures, results, fullsup, further)
 
 
-def _check_entries(path: Path, figures: dict[str, Any]) -> None:
+def _check_entries(path: Path, figures: dict[str, Any], has_table: bool) -> None:
     """What others compute with must be there; numbers elsewhere are their business."""
-    threshold, rows = figures.get("fixed_threshold"), figures.get("rows")
+    threshold = figures.get("fixed_threshold")
+    rows = figures.get("rows", None if has_table else [])
     number = isinstance(threshold, int | float) and 0 <= threshold < 1
     names = {"metric", "value", "protocol", "threshold_source", "subset"}
     complete = isinstance(rows, list) and all(
@@ -169,7 +182,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     return figures
 
 
-def _read_beside(path: Path, name: str, entry: Any) -> LocalizationResults:
+def _beside(path: Path, name: str, entry: Any) -> Path:
+    """The file that an entry names, if it is the one that was written."""
     where = f"{path}: files.{name}"
     try:
         beside, digest = path.parent / entry["path"], entry["sha256"]
@@ -191,4 +205,4 @@ def _read_beside(path: Path, name: str, entry: Any) -> LocalizationResults:
             expected=f"SHA-256 {digest}",
             hint="keep the files of an evaluation together, or write them again with --json",
         )
-    return LocalizationResults.load(beside)
+    return beside

@@ -9,9 +9,9 @@ from typing import Any
 
 from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.alignment import Images, aligned
-from wsoltool.evaluation.comparison import origin_of, recomputed
+from wsoltool.evaluation.comparison import left_out_lines, origin_of, recomputed
 from wsoltool.evaluation.data_entries import DataEntries
-from wsoltool.evaluation.report_files import RESULTS, Report, read_report
+from wsoltool.evaluation.report_files import FURTHER, RESULTS, Report, read_report
 from wsoltool.evaluation.rows import Summary
 
 USAGE = "wsoltool compare cam=cam_s0.json,cam_s1.json fam=fam_s0.json,fam_s1.json"
@@ -41,6 +41,7 @@ class Run:
         origin: What the file says of itself: ``config``, ``checkpoint`` and the like.
         data: Which images, see :mod:`wsoltool.evaluation.data_entries`.
         summary: Its figures, each with its resamples of the images.
+        left_out: What cannot be compared, and why.
     """
 
     path: Path
@@ -49,6 +50,7 @@ class Run:
     origin: dict[str, Any]
     data: DataEntries
     summary: Summary = field(repr=False)
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,15 @@ def _read(file: Path, images: Images | None, resamples: int, seed: int) -> tuple
 
 def _run(report: Report, resamples: int, seed: int) -> Run:
     figures = report.figures
-    training = figures.get("training", {})
+    training, files = figures.get("training", {}), figures["files"]
     return Run(
         path=report.path,
         seed=training.get("seed"),
-        training=training.get("run") or figures["files"][RESULTS]["sha256"],
+        training=training.get("run") or files.get(RESULTS, files.get(FURTHER))["sha256"],
         origin=origin_of(figures),
         data=figures.get("data", {}),
         summary=recomputed(report, resamples, seed),
+        left_out=tuple(left_out_lines(report, resamples, seed)),
     )
 
 

@@ -36,7 +36,6 @@ from wsoltool.evaluation.further import (
     FurtherMetric,
     FurtherSummary,
     control_values,
-    spread,
     stacked,
 )
 from wsoltool.evaluation.metric import Prediction
@@ -239,10 +238,10 @@ class SegmentationMetric(FurtherMetric):
         self, name: str, errors: dict[str, Fractions], counts: np.ndarray | None
     ) -> Figure:
         means = {who: own.pooled().ratios()[0] for who, own in errors.items()}
-        value = 100.0 * float(means.pop(MODEL))
+        value = means.pop(MODEL)
         resampled = None if counts is None else errors[MODEL].pooled().resampled(counts)[:, 0]
         classes = self.by_class(errors[MODEL].ratios())
-        return Figure(name, value, spread(resampled), control_values(means), classes)
+        return Figure.of(name, value, resampled, control_values(means), classes)
 
     def _notes(self) -> tuple[str, ...]:
         used = "of the image's label"
@@ -264,9 +263,9 @@ def _iou_figure(
 ) -> Figure:
     """The mean over labels from the ``first``: ``(K + 1,)`` IoUs, ``(R, K + 1)`` resamples."""
     means = {who: float(defined_mean(own[first:])) for who, own in values.items()}
-    value = 100.0 * means.pop(MODEL)
-    bounds = None if resampled is None else spread(defined_mean(resampled[:, first:]))
-    return Figure(name, value, bounds, control_values(means))
+    value = means.pop(MODEL)
+    drawn = None if resampled is None else defined_mean(resampled[:, first:])
+    return Figure.of(name, value, drawn, control_values(means))
 
 
 def _ious(records: Sequence[SegmentationRecord], who: str) -> Fractions:

@@ -104,6 +104,18 @@ def small_lines(rows: Iterable[Row]) -> list[str]:
     return [f"small: the {count} images whose object covers less than {share}." for count in small]
 
 
+def oracle_note(protocols: Sequence[str]) -> str:
+    """How test-oracle is resampled, where there are protocols and with them thresholds."""
+    return "; test-oracle chooses its thresholds anew in each" if protocols else ""
+
+
+def error_lines(rows: Iterable[Row]) -> list[str]:
+    """That less is better, where a row counts errors."""
+    if not any("mLEV" in row.name for row in rows):
+        return []
+    return ["mLEV counts what is wrong: lower is better."]
+
+
 def bound_lines(rows: Iterable[Row]) -> list[str]:
     """What image-oracle means, where a row is of it."""
     if not any(row.source == IMAGE_ORACLE for row in rows):

@@ -192,7 +192,7 @@ def weighted_precisions(
         ``(R, T)`` float64 in [0, 1], NaN where a resample has no true box.
     """
     check_form(form)
-    summarise = _area if form == "area" else _eleven_points
+    summarise = interpolated_area if form == "area" else eleven_points
     seen = np.cumsum(weights, axis=1, dtype=np.int32)  # (R, D)
     result = np.zeros((len(weights), outcomes.shape[1]))
     for column, marks in enumerate(outcomes.T):
@@ -217,15 +217,27 @@ def _weight_before(weights: np.ndarray, ignored: np.ndarray, hits: np.ndarray) -
     return total[:, np.searchsorted(ignored, hits)]
 
 
-def _area(
+def interpolated_area(
     best: np.ndarray, found: np.ndarray, true: np.ndarray, positives: np.ndarray
 ) -> np.ndarray:
+    """The area under the interpolated curve, from its values at H hits, surest first.
+
+    Args:
+        best: ``(R, H)`` float, the highest precision at a hit or behind it.
+        found: ``(R, H)`` int, the weight of each hit.
+        true: ``(R, H)`` int, of all hits up to it.
+        positives: ``(R,)`` int, at least 1.
+
+    Returns:
+        ``(R,)`` float64 in [0, 1].
+    """
     return (best * found).sum(axis=1) / positives
 
 
-def _eleven_points(
+def eleven_points(
     best: np.ndarray, found: np.ndarray, true: np.ndarray, positives: np.ndarray
 ) -> np.ndarray:
+    """The mean of the interpolated curve at recall 0, 0.1, ..., 1; as :func:`interpolated_area`."""
     padded = np.concatenate([best, np.zeros((len(best), 1))], axis=1)
     rows, total = np.arange(len(best)), np.zeros(len(best))
     for tenths in range(11):

@@ -12,7 +12,7 @@ from wsoltool.errors import EvaluationError, ShapeError
 from wsoltool.functional.map_arrays import CONSTANT_STEPS, check_interpolation
 
 
-def minmax_normalize(maps: Tensor) -> Tensor:
+def minmax_normalize(maps: Tensor, check: bool = True) -> Tensor:
     r"""Scale every map to [0, 1]; a constant map becomes zeros.
 
     .. math:: \hat M(x, y) = \frac{M(x, y) - \min M}{\max M - \min M}
@@ -23,6 +23,8 @@ def minmax_normalize(maps: Tensor) -> Tensor:
     Args:
         maps: ``(..., h, w)`` float, any number of maps, each normalised for itself. Half precision
             is computed and answered in float32.
+        check: Refuse NaN and infinity, which waits for a GPU. Without, for training: they spread
+            over their map.
 
     Returns:
         ``(..., h, w)`` float in [0, 1]; a map that is not constant reaches both 0 and 1.
@@ -44,16 +46,17 @@ def minmax_normalize(maps: Tensor) -> Tensor:
     maps = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
     low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
     span = high - low  # NaN and infinity anywhere in a map reach its span
-    if not torch.isfinite(span).all():
+    if check and not torch.isfinite(span).all():
         raise EvaluationError(
             "a localization map holds NaN or infinity",
             expected="finite values",
             hint="the weights may have diverged: look at the training loss",
         )
     magnitude = torch.maximum(low.abs(), high.abs())
-    varies = span > CONSTANT_STEPS * torch.finfo(maps.dtype).eps * magnitude
-    scaled = (maps - low) / torch.where(varies, span, torch.ones_like(span))
-    return torch.where(varies, scaled, torch.zeros_like(scaled))
+    constant = span <= CONSTANT_STEPS * torch.finfo(maps.dtype).eps * magnitude
+    constant &= span.isfinite()
+    scaled = (maps - low) / torch.where(constant, torch.ones_like(span), span)
+    return torch.where(constant, torch.zeros_like(scaled), scaled)
 
 
 def resize_maps(maps: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:

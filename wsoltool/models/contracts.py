@@ -228,6 +228,14 @@ class Fusion(ABC):
         A constant map becomes zeros.
         """
 
+    def pictured(self, maps: Sequence[ViewMaps], size: Size) -> dict[str, Tensor]:
+        """Maps ``(n, H, W)`` in [0, 1] at ``size`` by name, for pictures alone; none by default.
+
+        What the fused map was made of, as far as it helps to see it: the gallery draws each
+        beside the fused map, under its name.
+        """
+        return {}
+
 
 class BoxExtractor(ABC):
     """Turns one localization map into boxes.

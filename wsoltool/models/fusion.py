@@ -78,6 +78,30 @@ class MapFusion(Fusion):
         # Bicubic resizing leaves the range of its input by a little.
         return minmax_normalize(fused) if self.normalize == "minmax" else fused.clamp(0, 1)
 
+    def pictured(self, maps: Sequence[ViewMaps], size: Size) -> dict[str, Tensor]:
+        """The first view's branches ``(n, H, W)`` in [0, 1] at ``size``; none where it has one.
+
+        Each is min-max normalised for itself. ``normalize="none"`` keeps those that :meth:`fuse`
+        keeps as they are; a branch that is not fused need not be a probability.
+
+        Raises:
+            ShapeError: There is no view or no branch, or their numbers of maps differ.
+            EvaluationError: A map holds NaN or infinity, or is fused as it is and leaves [0, 1].
+        """
+        _check_counts(maps)
+        branches = maps[0].branches
+        if len(branches) < 2:
+            return {}
+        return {name: self._picture(name, raw, size) for name, raw in branches.items()}
+
+    def _picture(self, name: str, raw: Tensor, size: Size) -> Tensor:
+        resized = resize_maps(raw.float(), size, self.interpolation)
+        fused = self.branches in ("mean", "max", name)
+        if self.normalize == "minmax" or self.normalize_branches or not fused:
+            return minmax_normalize(resized)
+        _check_probabilities([raw])
+        return resized.clamp(0, 1)
+
     def _fuse_view(self, view_maps: ViewMaps, size: Size) -> Tensor:
         branches, how = self._choose(view_maps.branches)
         if self.normalize == "none" and not self.normalize_branches:

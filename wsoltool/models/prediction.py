@@ -77,6 +77,24 @@ class Prediction:
         target, window = _window(self.sample, size)
         return _paste(self._fusion.fuse(raw, target)[0].numpy(), size, window)
 
+    def branches_at(self, class_id: int, size: Size | None = None) -> dict[str, np.ndarray]:
+        """Maps ``(H, W)`` float32 in [0, 1] by name that the fusion shows beside its own.
+
+        Args:
+            class_id: As of :meth:`map`.
+            size: As of :meth:`map`.
+
+        Returns:
+            Empty where the fusion shows none, as that of a single branch.
+
+        Raises:
+            EvaluationError: The class was not asked for.
+        """
+        size = size or self.sample.size
+        target, window = _window(self.sample, size)
+        shown = self._fusion.pictured(self.raw_maps(class_id), target)
+        return {name: _paste(maps[0].numpy(), size, window) for name, maps in shown.items()}
+
     @property
     def part_maps(self) -> Tensor | None:
         """Raw maps of the head's parts ``(P, h, w)``, not mirrored; None if there are none."""

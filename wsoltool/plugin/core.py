@@ -104,11 +104,12 @@ def wsoltool_transforms():
 
 @hookimpl
 def wsoltool_metrics():
+    from wsoltool.evaluation.classification import ClassificationMetric
     from wsoltool.evaluation.detection import DetectionMetric
     from wsoltool.evaluation.metric import LocalizationMetric
     from wsoltool.evaluation.segmentation import SegmentationMetric
 
-    return [LocalizationMetric, DetectionMetric, SegmentationMetric]
+    return [LocalizationMetric, ClassificationMetric, DetectionMetric, SegmentationMetric]
 
 
 @hookimpl

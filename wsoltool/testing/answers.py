@@ -22,7 +22,7 @@ from wsoltool.testing.requirements import (
 
 @seeded
 def check_fusion(fusion: Fusion, branches: Sequence[str] = ("cam",)) -> None:
-    """Check a fusion: its views, the range and size of the fused map, constant maps.
+    """Check a fusion: its views, range and size of the fused map and of others, constant maps.
 
     Args:
         fusion: The component.
@@ -41,16 +41,23 @@ def check_fusion(fusion: Fusion, branches: Sequence[str] = ("cam",)) -> None:
     inputs = {f"{i} {name}": m for i, v in enumerate(random) for name, m in v.branches.items()}
     with Unchanged(inputs):
         fused = fusion.fuse(random, (30, 41))
-    require_shape("the fused map", fused, (3, 30, 41))
-    require(fused.dtype == torch.float32, f"the fused map is {fused.dtype}, not float32")
-    require_finite("the fused map", fused)
-    require(bool((fused >= 0).all() and (fused <= 1).all()), "the fused map leaves [0, 1]")
+        pictured = fusion.pictured(random, (30, 41))
+    _check_fused("the fused map", fused)
+    for name, shown in pictured.items():
+        _check_fused(f"the pictured map {name!r}", shown)
     constant = [
         ViewMaps(v.view, {name: torch.full_like(m, 0.3) for name, m in v.branches.items()})
         for v in random
     ]
     zeros = torch.zeros(3, 30, 41)
     require(torch.equal(fusion.fuse(constant, (30, 41)), zeros), "constant maps give no zeros")
+
+
+def _check_fused(what: str, maps: torch.Tensor) -> None:
+    require_shape(what, maps, (3, 30, 41))
+    require(maps.dtype == torch.float32, f"{what} is {maps.dtype}, not float32")
+    require_finite(what, maps)
+    require(bool((maps >= 0).all() and (maps <= 1).all()), f"{what} leaves [0, 1]")
 
 
 @seeded

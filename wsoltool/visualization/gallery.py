@@ -14,6 +14,8 @@ from jinja2 import Environment, PackageLoader
 
 from wsoltool.errors import WorkDirError
 from wsoltool.structures import Erasure
+from wsoltool.visualization.branches import draw_branches, tiles
+from wsoltool.visualization.class_rows import ClassRow, draw_rows
 from wsoltool.visualization.erasures import ErasureLegend, draw_erasure
 from wsoltool.visualization.overlay import (
     PART_COLOR,
@@ -47,6 +49,9 @@ class GalleryItem:
         part_maps: ``(P, H, W)`` in [0, 1], what the network takes for P parts, 0 where it did not
             look; None if it knows no parts.
         erasures: Name of an insert -> what its eraser would hide, with maps of the whole image.
+        branches: Name -> map ``(H, W)`` in [0, 1] that the localization map is made of.
+        rows: Of images that may show several classes: each class with its own map and boxes, which
+            are then shown instead of those above, its branches too.
     """
 
     name: str
@@ -59,18 +64,32 @@ class GalleryItem:
     correct: bool | None = None
     part_maps: np.ndarray | None = None
     erasures: Mapping[str, Erasure] = field(default_factory=dict)
+    branches: Mapping[str, np.ndarray] = field(default_factory=dict)
+    rows: Sequence[ClassRow] = ()
+
+    @property
+    def branch_names(self) -> tuple[str, ...]:
+        """Of the maps that are drawn beside localization maps, each once."""
+        shown = [row.branches for row in self.rows] or [self.branches]
+        return tuple(dict.fromkeys(name for branches in shown for name in branches))
 
 
 def draw_item(item: GalleryItem) -> np.ndarray:
-    """Side by side: image, map over image, boxes against truth; parts and erasures, if known."""
+    """Side by side: image, map over image, boxes against truth; branches, parts, erasures if known.
+
+    Map, boxes and branches of several classes stand in a row for each.
+    """
     image, factor = enlarge(item.image, _SIDE)
+    parts = [] if item.part_maps is None else [draw_parts(image, item.part_maps)]
+    erasures = [draw_erasure(image, name, erasure) for name, erasure in item.erasures.items()]
+    if item.rows:
+        return draw_rows(image, factor, item.rows, [*parts, *erasures])
     overlay = blend_map(image, item.localization_map)
     boxes = draw_boxes(image, item.parts, PART_COLOR, factor)
     boxes = draw_boxes(boxes, item.truth, TRUTH_COLOR, factor)
     boxes = draw_boxes(boxes, item.predicted, PREDICTED_COLOR, factor)
-    parts = [] if item.part_maps is None else [draw_parts(image, item.part_maps)]
-    erasures = [draw_erasure(image, name, erasure) for name, erasure in item.erasures.items()]
-    return side_by_side([image, overlay, boxes, *parts, *erasures])
+    branches = draw_branches(image, item.branches)
+    return side_by_side([image, overlay, boxes, *branches, *parts, *erasures])
 
 
 def write_gallery(
@@ -92,12 +111,15 @@ def write_gallery(
     Raises:
         WorkDirError: The folder cannot be written.
     """
-    entries, part_count, erasures = [], 0, ErasureLegend()
+    entries, part_count, erasures, by_class = [], 0, ErasureLegend(), False
+    branches: dict[str, None] = {}
     for item in items:
         path = Path("pictures", *_inside(item.name))
         save_png(folder / path, draw_item(item))
         part_count = max(part_count, 0 if item.part_maps is None else len(item.part_maps))
         erasures.add(item.erasures)
+        branches |= dict.fromkeys(item.branch_names)
+        by_class |= bool(item.rows)
         link = quote(path.as_posix())
         entries.append({"path": link, "caption": item.caption, "correct": item.correct})
     page = _page(
@@ -107,7 +129,9 @@ def write_gallery(
         entries=entries,
         part_colors=[f"rgb{color}" for color in part_colors(part_count)],
         erasures=erasures,
-        width=_WIDTH + _TILE * (bool(part_count) + len(erasures.counts)),
+        by_class=by_class,
+        branches=list(branches),
+        width=_WIDTH + _TILE * (tiles(len(branches)) + bool(part_count) + len(erasures.counts)),
     )
     index = folder / "index.html"
     try:

@@ -11,6 +11,7 @@ from PIL import Image, ImageDraw, ImageFont
 from wsoltool.visualization.overlay import Color
 
 ELLIPSIS = "…"
+_LEAST, _MARGIN, _WHITE = 11, 4, (255, 255, 255)
 
 
 def write_text(
@@ -39,6 +40,21 @@ def write_text(
         ImageDraw.Draw(canvas).text((0, 0), text, fill=color, font=font)
         strip[:] = np.asarray(canvas)
     return left + width
+
+
+def titled(picture: np.ndarray, title: str) -> np.ndarray:
+    """A copy with a line on a dark strip at its top, shortened to the width.
+
+    Args:
+        picture: ``(H, W, 3)`` uint8 RGB; letters are a 17th of its long side, 11 pixels at least.
+        title: One line.
+    """
+    picture = np.ascontiguousarray(picture).copy()
+    size = max(_LEAST, round(max(picture.shape[:2]) / 17))
+    picture[: line_height(size) + _MARGIN] //= 4
+    text = shortened(title, picture.shape[1] - 2 * _MARGIN, size)
+    write_text(picture, (_MARGIN, _MARGIN // 2), text, _WHITE, size)
+    return picture
 
 
 def text_width(text: str, size: int) -> int:

@@ -23,4 +23,4 @@ test_dataloader = dict(
 )
 # The localization table is for one class an image.
 evaluation = None
-metrics = [dict(type="DetectionMetric")]
+metrics = [dict(type="ClassificationMetric"), dict(type="DetectionMetric")]

@@ -22,4 +22,4 @@ test_dataloader = dict(
 )
 # The localization table is for one class an image. VOC's AP had 11 points until 2009.
 evaluation = None
-metrics = [dict(type="DetectionMetric", ap="11point")]
+metrics = [dict(type="ClassificationMetric"), dict(type="DetectionMetric", ap="11point")]

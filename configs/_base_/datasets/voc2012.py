@@ -16,4 +16,8 @@ _reader = dict(
 )
 train_dataloader = dict(dataset=dict(reader=_reader))
 test_dataloader = dict(dataset=dict(reader=_reader))
-metrics = [dict(type="DetectionMetric"), dict(type="SegmentationMetric", threshold=0.2)]
+metrics = [
+    dict(type="ClassificationMetric"),
+    dict(type="DetectionMetric"),
+    dict(type="SegmentationMetric", threshold=0.2),
+]

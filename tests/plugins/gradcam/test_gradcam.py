@@ -4,6 +4,8 @@ from torch import nn
 
 from wsoltool.errors import ConfigError, ShapeError
 from wsoltool.functional.cams import class_activation_map
+from wsoltool.models.backbones.parallel import Parallel
+from wsoltool.models.backbones.small import SmallNet
 from wsoltool.models.contracts import CAMHead
 from wsoltool.testing import check_map_source
 from wsoltool_plugins import gradcam
@@ -145,3 +147,100 @@ def test_unknown_target_and_class_are_errors(tiny_backbone, head):
         run(GradCAM("pool9"), tiny_backbone, head, torch.randn(IMAGES))
     with pytest.raises(ShapeError, match="class ids from"):
         run(GradCAM(), tiny_backbone, head, torch.randn(IMAGES), torch.tensor([[5], [0]]))
+
+
+class TwoNetworks(LinearHead):
+    """Reads the last feature of two networks side by side; their means are multiplied, too."""
+
+    def __init__(self, channels):
+        super().__init__(channels, taps=("a.last", "b.last"))
+
+    def logits(self, features):
+        a, b = (features[tap].mean(dim=(1, 2, 3), keepdim=True).flatten(1) for tap in self.taps)
+        return super().logits(features) + a * b
+
+
+@pytest.fixture
+def side_by_side():
+    torch.manual_seed(2)
+    net = Parallel({"a": SmallNet((4, 6)), "b": SmallNet((5,), output_stride=2)}).eval()
+    return net, TwoNetworks(net.channels()).eval()
+
+
+class TestSeveralTargets:
+    @pytest.mark.parametrize("source", [GradCAM, GradCAMPlusPlus])
+    @pytest.mark.parametrize("targets", [["a.last", "b.last"], ["b.stage1", "a.conv1"], ["a.last"]])
+    def test_contract(self, source, targets, side_by_side):
+        check_map_source(source(targets), *side_by_side)
+
+    def test_each_branch_is_the_map_of_its_target_alone(self, side_by_side):
+        net, head = side_by_side
+        targets, images = ["a.stage1", "b.last"], torch.randn(2, 3, 16, 24)
+        with torch.no_grad(), net.also((*targets, *head.taps)):
+            features = net(images)
+            together = GradCAM(targets).maps(net, head, images, features, IDS)
+            assert list(together) == targets
+            for target in targets:
+                alone = GradCAM(target).maps(net, head, images, features, IDS)["cam"]
+                torch.testing.assert_close(together[target], alone)
+                assert alone.any()
+
+    @pytest.mark.parametrize("order", [1, -1])
+    def test_what_the_head_reads_is_at_hand(self, side_by_side, order, monkeypatch):
+        net, head = side_by_side
+        targets, images = ["a.last", "b.last"][::order], torch.randn(2, 3, 16, 24)
+        with torch.no_grad(), net.also(targets):
+            features = net(images)
+            again = GradCAM([*targets, "a.conv1"]).maps(
+                net, head, images, {**features, "a.conv1": None}, IDS
+            )
+            monkeypatch.setattr(net, "forward", None)
+            found = GradCAM(targets).maps(net, head, images, features, IDS)
+        assert list(found) == targets
+        for target in targets:
+            torch.testing.assert_close(found[target], again[target])
+
+    def test_one_pass_backwards_for_each_class_serves_all(self, side_by_side, monkeypatch):
+        net, head = side_by_side
+        images, calls, grad = torch.randn(2, 3, 16, 24), [], torch.autograd.grad
+
+        def counted(*arguments, **options):
+            calls.append(1)
+            return grad(*arguments, **options)
+
+        monkeypatch.setattr(torch.autograd, "grad", counted)
+        with torch.no_grad():
+            GradCAM(["a.last", "b.last"]).maps(net, head, images, net(images), IDS)
+        assert len(calls) == IDS.shape[1]
+
+    def test_a_target_below_another_counts_what_flows_through_it(self, tiny_backbone):
+        # As a leaf of its own, pool1 would have the gradient of its direct way alone.
+        head, images = LinearHead(CHANNELS, taps=("pool1", "last")).eval(), torch.randn(IMAGES)
+        with torch.no_grad(), tiny_backbone.also(("pool1", "last")):
+            features = tiny_backbone(images)
+            both = GradCAM(["pool1", "last"]).maps(tiny_backbone, head, images, features, IDS)
+            alone = GradCAM("pool1").maps(tiny_backbone, head, images, features, IDS)["cam"]
+        torch.testing.assert_close(both["pool1"], alone)
+
+    def test_no_class_asked_gives_no_map(self, side_by_side):
+        net, head = side_by_side
+        images = torch.randn(2, 3, 16, 24)
+        none = torch.zeros(2, 0, dtype=torch.int64)
+        with torch.no_grad():
+            maps = GradCAM(["a.last", "b.last"]).maps(net, head, images, net(images), none)
+        assert {n: tuple(m.shape) for n, m in maps.items()} == {
+            "a.last": (2, 0, 4, 6),
+            "b.last": (2, 0, 8, 12),
+        }
+
+    @pytest.mark.parametrize("targets", [[], ["last", "last"], [1], 3, None])
+    def test_targets_that_are_none(self, targets):
+        with pytest.raises(ConfigError, match="target="):
+            GradCAM(targets)
+
+    def test_a_target_that_the_scores_do_not_depend_on(self, side_by_side):
+        net, _ = side_by_side
+        head = LinearHead(net.channels(), taps=("a.last",)).eval()
+        images = torch.randn(2, 3, 16, 24)
+        with torch.no_grad(), pytest.raises(ConfigError, match=r"no gradient by feature 'b\.last'"):
+            GradCAM(["a.last", "b.last"]).maps(net, head, images, net(images), IDS)

@@ -1,0 +1,17 @@
+"""Two-path attention on CUB-200-2011 with VGG16: CAM's config with its head and rate.
+
+The paper's network and data: section 4.
+"""
+
+_base_ = ["../cam/cam_vgg16_cub.py"]
+
+train_dataloader = dict(batch_size=128)
+model = dict(
+    head=dict(_delete_=True, type="two_path.TwoPathHead", num_classes=200),
+    fusion=dict(branches="mean", normalize_branches=True),
+)
+# The paper names no optimizer: SGD hardly moves at this rate, Adam's usual one is near it.
+optim_wrapper = dict(
+    optimizer=dict(_delete_=True, type="Adam", lr=1e-4),
+    paramwise_cfg=None,
+)
