@@ -65,14 +65,10 @@ class GradientSource(MapSource):
         check_class_ids(class_ids, len(images), head.num_classes)
         with torch.inference_mode(False), torch.enable_grad():
             activations, logits = self._forward(backbone, head, images, features)
-            gradients = self._gradients(logits.gather(1, class_ids), activations)
+            weights = self._weights(logits.gather(1, class_ids), activations)
         names = ("cam",) if isinstance(self.target, str) else self.features
-        parts = zip(names, activations, gradients, strict=True)
-        return {name: self._map(a.detach(), gradient) for name, a, gradient in parts}
-
-    def _map(self, activations: Tensor, gradients: Tensor) -> Tensor:
-        weights = self.channel_weights(activations, gradients)
-        return weighted_channel_sum(activations, weights).relu()
+        parts = zip(names, activations, weights, strict=True)
+        return {name: weighted_channel_sum(a.detach(), w).relu() for name, a, w in parts}
 
     def _forward(
         self,
@@ -91,24 +87,24 @@ class GradientSource(MapSource):
             features = backbone.forward(_leaf(images))
         return [features[name] for name in self.features], head.logits(features)
 
-    def _gradients(self, scores: Tensor, activations: list[Tensor]) -> list[Tensor]:
-        """``(B, n, C, h, w)`` for each target."""
+    def _weights(self, scores: Tensor, activations: list[Tensor]) -> list[Tensor]:
+        """``(B, n, C)`` for each target."""
         for name, activation in zip(self.features, activations, strict=True):
             if not (scores.requires_grad and activation.requires_grad):
                 raise self._independent(name)
-        # Images do not see each other at test, so one pass serves the whole batch.
-        by_class = [
-            torch.autograd.grad(of_class.sum(), activations, retain_graph=True, allow_unused=True)
-            for of_class in scores.unbind(dim=1)
-        ]
-        found = []
-        for index, activation in enumerate(activations):
-            gradients = [of_class[index] for of_class in by_class]
-            if any(gradient is None for gradient in gradients):
-                raise self._independent(self.features[index])
-            empty = activation.new_empty(len(activation), 0, *activation.shape[1:])
-            found.append(torch.stack(gradients, dim=1) if gradients else empty)
-        return found
+        weights = [[a.new_empty(len(a), 0, a.shape[1])] for a in activations]
+        # Images do not see each other at test, so one pass serves the whole batch. One class after
+        # the other: the gradients of many would be the largest tensor of a test by far.
+        for of_class in scores.unbind(dim=1):
+            gradients = torch.autograd.grad(
+                of_class.sum(), activations, retain_graph=True, allow_unused=True
+            )
+            for index, gradient in enumerate(gradients):
+                if gradient is None:
+                    raise self._independent(self.features[index])
+                activation = activations[index].detach()
+                weights[index].append(self.channel_weights(activation, gradient[:, None]))
+        return [torch.cat(of_target, dim=1) for of_target in weights]
 
     def _independent(self, name: str) -> ConfigError:
         return ConfigError(
