@@ -102,21 +102,33 @@ class LevelFusion(Fusion):
                 differ.
             EvaluationError: A map holds NaN or infinity.
         """
+        levels, rest = self._level_maps(maps, size)
+        own, *groups = levels.values()
+        return fuse_levels(own, groups, None if rest is None else self.rest_weight * rest)
+
+    def pictured(self, maps: Sequence[ViewMaps], size: Size) -> dict[str, Tensor]:
+        """The map of each level and, where it counts, of the rest; none of a single level."""
+        levels, rest = self._level_maps(maps, size)
+        if rest is not None:
+            levels[REST] = rest.clamp(0, 1)  # bicubic resizing leaves the range by a little
+        return levels if len(levels) > 1 else {}
+
+    def _level_maps(
+        self, maps: Sequence[ViewMaps], size: Size
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """Each level's map ``(n, H, W)`` in [0, 1], the classes' first; and that of the rest."""
         (view_maps,) = maps
         levels = by_level(view_maps.branches)
-        first, *others = levels.values() or [{}]
-        own = {name: raw for name, raw in first.items() if name != REST}
-        rest = first.get(REST) if self.rest_weight else None
-        if not own:
+        raw_rest = next(iter(levels.values()), {}).pop(REST, None)
+        if not all(levels.values()) or not levels:
             raise ShapeError(
                 f"no maps to fuse among the branches {list(view_maps.branches)}",
                 expected="branches named <level>/<branch>, and not rest alone",
             )
-        return fuse_levels(
-            self._level_map(own, size),
-            [self._level_map(level, size) for level in others],
-            None if rest is None else self.rest_weight * self._resized(rest, size),
-        )
+        rest = None
+        if raw_rest is not None and self.rest_weight:
+            rest = self._resized(raw_rest, size)
+        return {name: self._level_map(level, size) for name, level in levels.items()}, rest
 
     def _level_map(self, branches: Mapping[str, Tensor], size: Size) -> Tensor:
         resized = [self._resized(raw, size) for raw in branches.values()]

@@ -87,6 +87,20 @@ def test_branches_by_hand():
     torch.testing.assert_close(without, torch.tensor([[[0.0, 2 / 3, 1.0, 1.0]]]))
 
 
+def test_levels_and_rest_are_pictured_each_for_itself():
+    names = ("20/a", "20/b", "20/rest", "12/a", "12/b")
+    branches = {name: torch.rand(1, 4, 4) for name in names}
+    shown = LevelFusion().pictured([ViewMaps(View(), branches)], (4, 4))
+    assert list(shown) == ["20", "12", "rest"]
+    pair = [minmax_normalize(branches[name]) for name in ("12/a", "12/b")]
+    torch.testing.assert_close(shown["12"], minmax_normalize(sum(pair)))
+    torch.testing.assert_close(shown["rest"], branches["20/rest"])
+    without = LevelFusion(rest_weight=0).pictured([ViewMaps(View(), branches)], (4, 4))
+    assert list(without) == ["20", "12"]
+    alone = {name: branches[name] for name in ("20/a", "20/b")}
+    assert LevelFusion().pictured([ViewMaps(View(), alone)], (4, 4)) == {}
+
+
 def test_a_plain_networks_maps_are_fused_as_usual():
     branches = {"a": torch.randn(2, 3, 3), "b": torch.randn(2, 5, 4)}
     usual = SingleView(normalize_branches=True)
