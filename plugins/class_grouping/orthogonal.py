@@ -94,7 +94,8 @@ class BranchesHead(CAMHead):
 
     Attributes:
         branches: Names of the networks, of their losses and of their maps.
-        classifiers: A linear layer each, ``(K, C)`` weight and ``(K,)`` bias.
+        classifiers: A linear layer each, ``(K, C)`` weight and ``(K,)`` bias, which start as torch
+            has them: with a tenth of such weights, twenty classes at once were hardly learned.
 
     Raises:
         ConfigError: A value that cannot be used.
@@ -120,7 +121,7 @@ class BranchesHead(CAMHead):
         self.orthogonal = float(orthogonal)
         self._check_shapes(channels)
         self.criterion = CrossEntropy() if loss is None else loss
-        self.classifiers = nn.ModuleList(_classifier(channels[t], num_classes) for t in self.taps)
+        self.classifiers = nn.ModuleList(nn.Linear(channels[t], num_classes) for t in self.taps)
 
     def _check_shapes(self, channels: Mapping[str, int]) -> None:
         if self.orthogonal and len({channels[tap] for tap in self.taps}) > 1:
@@ -200,13 +201,6 @@ def _checked_taps(taps: Sequence[str], channels: Mapping[str, int]) -> tuple[str
     for tap in taps:
         check_choice(f"the backbone has no feature {tap!r} to tap", tap, channels)
     return tuple(taps)
-
-
-def _classifier(channels: int, num_classes: int) -> nn.Linear:
-    classifier = nn.Linear(channels, num_classes)
-    nn.init.normal_(classifier.weight, std=0.01)
-    nn.init.zeros_(classifier.bias)
-    return classifier
 
 
 def _wide(features: Tensor) -> Tensor:

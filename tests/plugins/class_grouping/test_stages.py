@@ -93,7 +93,7 @@ def test_networks_of_groups_were_trained_on_groups(trained_levels):
     for level, count in enumerate((6, 4, 3, 2)):
         content = read_checkpoint(trained_levels / f"level_{count}/last.pth")
         assert tuple(content["meta"]["classes"]) == grouping.names(level)
-        assert content["state_dict"]["head.classifiers.1.weight"].shape == (count, 48)
+        assert content["state_dict"]["head.classifiers.1.weight"].shape == (count, 96)
 
 
 def test_the_fused_checkpoint_holds_all_networks_and_their_groups(trained_levels):
