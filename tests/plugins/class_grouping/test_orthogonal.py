@@ -95,6 +95,7 @@ def two_networks(orthogonal=0.5):
     head = BranchesHead({"a.last": 2, "b.last": 2}, num_classes=2, orthogonal=orthogonal)
     with torch.no_grad():
         head.classifiers[0].weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+        head.classifiers[0].bias.zero_()
         head.classifiers[1].weight.copy_(torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
         head.classifiers[1].bias.copy_(torch.tensor([0.0, 1.0]))
     a = torch.tensor([[[[1.0, 3.0]], [[0.0, 4.0]]]])  # means 2, 2
