@@ -199,3 +199,9 @@ def test_a_killed_process_is_gone_on_with(whole, tiny_options, tmp_path):
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "stage 1 of 2: first (finished before)\nstage 2 of 2: second (goes on)" in done.stdout
     assert same(tmp_path / "last.pth", whole / "last.pth")
+
+
+def test_the_manual_shows_this_very_plugin(repository, readme):
+    section = readme.partition("### A stage of your own\n")[2].partition("\n### ")[0]
+    source = (repository / "tests/engine/example/soups.py").read_text()
+    assert f"```python\n{source}```" in section
