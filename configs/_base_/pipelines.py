@@ -12,7 +12,7 @@ _random_crop_224 = [dict(type="Resize", size=256), dict(type="RandomCrop", size=
 # A random 80 to 100 % of the area, of aspect 3:4 to 4:3: mLDFR, whose "multi-scale training" this
 # is. (GoogLeNet and PSOL: area=(0.08, 1.0) and (0.2, 1.0).)
 _area_crop_224 = [dict(type="RandomResizedCrop", size=224, area=(0.8, 1.0)), _flip]
-# The middle square: class grouping (Huang et al., 2020).
+# The middle square, mirrored or not.
 _short_side_centre_flip_224 = [
     dict(type="ResizeShortSide", size=224),
     dict(type="CenterCrop", size=224),

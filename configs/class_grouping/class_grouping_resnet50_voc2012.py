@@ -29,7 +29,7 @@ train_dataloader = dict(
     batch_size=20,
     dataset=dict(
         reader=dict(parts={"train-weaksup": "Segmentation/trainaug"}),
-        pipeline=_base_._short_side_centre_flip_224,
+        pipeline=_base_._short_side_centre_224,
     ),
 )
 test_dataloader = dict(dataset=dict(pipeline=_base_._short_side_centre_224))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from wsoltool.errors import ConfigError
@@ -55,23 +57,24 @@ class AttentionBranchHead(SingleTapHead):
         self.classifier = nn.Linear(channels["last"], num_classes)
         nn.init.normal_(self.classifier.weight, std=0.01)
         nn.init.zeros_(self.classifier.bias)
-        self._seen: tuple[Tensor, Attention] | None = None
+        self._seen: list[tuple[weakref.ref[Tensor], Attention]] = []
 
     def bind(self, backbone: Backbone) -> None:
         """Copy the layers behind ``tap``, and weigh what they get from now on.
 
         Raises:
-            ConfigError: There are none, or they change the grid.
+            ConfigError: There are none, they change the grid, or ``last`` is another network's.
         """
         tap, points = self.taps[0], backbone.insert_points
         # Names begin with the input, which is no step.
         behind = backbone.step_names.index(backbone.step_of(tap))
         steps = [module for _, module in backbone.steps()][behind:]
-        if not steps or points[tap][1] != points["last"][1]:
+        behind_it = bool(steps) and not backbone.apart(self.taps)
+        if not behind_it or points[tap][1] != points["last"][1]:
             raise ConfigError(
                 f"attention to {tap!r} of {type(backbone).__name__} does not fit",
                 at="model.head.tap",
-                expected="a feature with layers behind it that keep its grid",
+                expected="a feature that `last` is made from by layers that keep its grid",
                 hint="a smaller model.backbone.output_stride lets later layers keep theirs",
             )
         self.branch.layers = nn.Sequential(*own_copies(steps))
@@ -80,8 +83,17 @@ class AttentionBranchHead(SingleTapHead):
     def gate(self, features: Tensor) -> Tensor:
         """x to (1 + M) x, on its way to the layers behind ``tap``."""
         answer = self.branch(features)
-        self._seen = features, answer  # the loss asks for the same
+        self._keep(features, answer)  # the loss, or the map, asks for the same
         return attended(features, answer.weights)
+
+    def _keep(self, features: Tensor, answer: Attention) -> None:
+        """Of a training step the last answer; at test those of all views that are still there."""
+        if self.training:
+            self._seen = [(weakref.ref(features), answer)]
+        elif not torch.is_grad_enabled():
+            alive = [pair for pair in self._seen if pair[0]() is not None]
+            self._seen = [*alive, (weakref.ref(features), answer)]
+        # Else a gradient map's pass: nobody asks again, and its graph would stay.
 
     def loss(self, features: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
         """``loss_attention`` and ``loss_perception``."""
@@ -108,13 +120,15 @@ class AttentionBranchHead(SingleTapHead):
         return self.classifier.weight
 
     def _attention(self, features: Mapping[str, Tensor]) -> Attention:
-        """The branch's answer to x; that of the backbone's own pass, where it was the last."""
-        x, (seen, self._seen) = features[self.taps[0]], (self._seen, None)
-        return seen[1] if seen is not None and seen[0] is x else self.branch(x)
+        """The branch's answer to x; that of the backbone's own pass, where it is still there."""
+        x = features[self.taps[0]]
+        found = next((answer for seen, answer in self._seen if seen() is x), None)
+        self._seen = [pair for pair in self._seen if pair[0]() is not x and not self.training]
+        return self.branch(x) if found is None else found
 
     def __getstate__(self) -> dict[str, Any]:
         # A copy of the head, or of its file, holds no features of a batch.
-        return {**self.__dict__, "_seen": None}
+        return {**self.__dict__, "_seen": []}
 
 
 class _Gate:

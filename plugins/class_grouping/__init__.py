@@ -43,6 +43,13 @@ def wsoltool_stages():
 
 
 @hookimpl
+def wsoltool_check_config(config):
+    from wsoltool_plugins.class_grouping.rest import fusion_problems
+
+    return fusion_problems(config)
+
+
+@hookimpl
 def wsoltool_stage_plans():
     from wsoltool_plugins.class_grouping.levels import Levels
 

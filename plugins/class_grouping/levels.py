@@ -8,10 +8,10 @@ from typing import Any
 
 from mmengine.config import Config
 
-from wsoltool.config import plain, with_overrides
+from wsoltool.config import plain, walk_types, with_overrides
 from wsoltool.engine.stages import Stage, StagePlan
 from wsoltool.errors import ConfigError, is_whole
-from wsoltool_plugins.class_grouping.rest import WithRest
+from wsoltool_plugins.class_grouping.rest import FUSION, NAME, WithRest
 from wsoltool_plugins.class_grouping.stages import (
     ClusterClasses,
     FuseLevels,
@@ -19,7 +19,6 @@ from wsoltool_plugins.class_grouping.stages import (
     check_seed,
 )
 
-FUSION = "class_grouping.LevelFusion"
 #: Parts of a model that a member of an ensemble has not.
 _NOT_IN_MEMBERS = ("type", "fusion", "boxes", "batch_augmentations", "frozen", "norm_eval")
 
@@ -103,7 +102,8 @@ class Levels(StagePlan):
         """The config with the ensemble of all levels; that of the network where it is one.
 
         Raises:
-            ConfigError: ``model.fusion`` is another than ``LevelFusion``.
+            ConfigError: ``model.fusion`` is another than ``LevelFusion``, or ``model.map_source``
+                has a ``WithRest`` of its own.
         """
         model = plain(config.model)
         if len(self.levels) == 1:
@@ -114,6 +114,13 @@ class Levels(StagePlan):
                 f"the levels are fused by {fusion.get('type')!r}",
                 at="model.fusion.type",
                 expected=f"{FUSION}, which knows the levels apart",
+            )
+        if NAME in walk_types(model.get("map_source")):
+            raise ConfigError(
+                f"the first level's maps are put into {NAME} already",
+                at="model.map_source.type",
+                expected="the source of a single network's maps",
+                hint="stages.rest and stages.min_score are its options",
             )
         members = {_level(count): _member(model, count) for count in self.levels}
         if self.rest is not None:
@@ -126,7 +133,7 @@ class Levels(StagePlan):
 
     def _with_rest(self, source: Mapping[str, Any] | None) -> dict[str, Any]:
         options = {"reduce": self.rest, "min_score": self.min_score}
-        return {"type": "class_grouping.WithRest", "source": source, **options}
+        return {"type": NAME, "source": source, **options}
 
 
 def _level(count: int) -> str:

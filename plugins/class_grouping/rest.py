@@ -8,8 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import torch
+from mmengine.config import Config
 from torch import Tensor
 
+from wsoltool.config import plain, walk_types
 from wsoltool.errors import ConfigError, check_choice, check_number
 from wsoltool.functional.cams import check_class_ids
 from wsoltool.functional.maps import minmax_normalize, resize_maps
@@ -17,6 +19,7 @@ from wsoltool.models.contracts import Backbone, CAMHead, MapSource
 from wsoltool_plugins.class_grouping.fusion import REST
 
 REDUCTIONS = ("max", "mean", "all")
+NAME, FUSION = "class_grouping.WithRest", "class_grouping.LevelFusion"
 
 
 class WithRest(MapSource):
@@ -27,8 +30,11 @@ class WithRest(MapSource):
     those that are not the asked class, ``rest`` is the largest at each cell, their mean or their
     sum. Where no other class is present it is zeros.
 
-    Gradient methods go backward once for each class that some image needs, asked or present: the
-    asked classes are not run twice.
+    The difference is the fusion's: ``class_grouping.LevelFusion`` takes ``rest`` away, any other
+    would count it among the maps, and is refused when the config is checked.
+
+    Gradient methods go backward as many times as the neediest image of the batch has classes,
+    asked or present; a class that is both is run once.
 
     Args:
         source: Where the maps come from; the head's own by default.
@@ -112,3 +118,20 @@ def _reduce(maps: Tensor, others: Tensor, how: str) -> Tensor:
     if how == "mean":
         weights = weights / weights.sum(dim=2, keepdim=True).clamp(min=1)
     return torch.einsum("bnm,bmhw->bnhw", weights, maps)
+
+
+def fusion_problems(config: Config) -> list[ConfigError]:
+    """A fusion that would add the other classes' maps instead of taking them away."""
+    model = plain(config.get("model")) or {}
+    if NAME not in walk_types(model.get("map_source")):
+        return []
+    said = (model.get("fusion") or {}).get("type", "SingleView")  # the toolbox's own default
+    if said == FUSION:
+        return []
+    return [
+        ConfigError(
+            f"the fusion {said!r} would add the other classes' map to the asked one's",
+            at="model.map_source.type",
+            expected=f"model.fusion=dict(type={FUSION!r}), which takes it away",
+        )
+    ]

@@ -6,7 +6,7 @@ group those ..., then fuse. Each of them can stand in a config's list of stages 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 from mmengine.config import Config
 
 from wsoltool.config import load_config, plain, with_overrides
+from wsoltool.engine.checkpoints import read_checkpoint
 from wsoltool.engine.ensembles import write_ensemble
 from wsoltool.engine.runner import seed_of
 from wsoltool.engine.scoring import load_localizer
@@ -86,7 +87,8 @@ class ClusterClasses(Stage):
             grouping = Grouping(classes)
         else:
             grouping = read_groups(work.folders[self.previous] / GROUPS)
-        _check_trained_on(classes, grouping, self.of)
+        wanted = grouping.names(len(grouping.levels))
+        _check_trained_on(self.of, classes, wanted, f"the {len(wanted)} groups of `previous`")
         seed = self.settings(work.config)["seed"]
         grouping = grouping.with_level(cluster_rows(vectors, self.clusters, seed).tolist(), seed)
         write_groups(grouping, work.folder / GROUPS)
@@ -120,12 +122,11 @@ def class_vectors(folder: Path, config: Config) -> tuple[tuple[str, ...], np.nda
     return tuple(names), vectors.detach().float().cpu().numpy()
 
 
-def _check_trained_on(classes: Sequence[str], grouping: Grouping, of: str) -> None:
-    wanted = grouping.names(len(grouping.levels))
-    if tuple(classes) != wanted:
+def _check_trained_on(stage: str, classes: Sequence[str], wanted: Sequence[str], what: str) -> None:
+    if tuple(classes) != tuple(wanted):
         raise ConfigError(
-            f"stage {of!r} was trained on {len(classes)} classes that are not the previous groups",
-            expected=f"a network of the {len(wanted)} groups of `previous`",
+            f"stage {stage!r} was trained on {len(classes)} classes, and not on {what}",
+            expected=f"a network of {', '.join(wanted[:3])}{', ...' if len(wanted) > 3 else ''}",
         )
 
 
@@ -167,15 +168,24 @@ GroupedClasses`, and the head has as many classes as there are groups; validatio
         overrides: dict[str, Any] = {"model.head.num_classes": self.num_classes}
         if self.groups is not None:
             file = str(folders[self.groups] / GROUPS)
-            for loader in (loader for loader in LOADERS if loader in trained):
+            for loader, dataset in _datasets(trained):
                 overrides[f"{loader}.dataset"] = {
                     "_delete_": True,
                     "type": "class_grouping.GroupedClasses",
-                    "dataset": plain(trained[loader]["dataset"]),
+                    "dataset": dataset,
                     "groups": file,
                     "level": self.level,
                 }
         return with_overrides(trained, overrides)
+
+
+def _datasets(config: Config) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Each loader's data set; where there is none the check of the config says what is wrong."""
+    for loader in LOADERS:
+        settings = plain(config.get(loader))
+        dataset = settings.get("dataset") if isinstance(settings, Mapping) else None
+        if isinstance(dataset, Mapping):
+            yield loader, dict(dataset)
 
 
 class FuseLevels(Stage):
@@ -186,12 +196,12 @@ class FuseLevels(Stage):
 
     Args:
         name: Of the stage.
-        levels: The stages that trained, that of the single classes first, then one for each level
-            of groups.
+        levels: The stages that trained, each once: that of the single classes first, then one for
+            each level of groups.
         groups: The stage that made the last level's groups.
 
     Raises:
-        ConfigError: There are not two levels or more.
+        ConfigError: There are not two levels or more, or one is named twice.
     """
 
     artefacts = (LAST, GROUPS, *TREE)
@@ -200,6 +210,8 @@ class FuseLevels(Stage):
         super().__init__(name)
         if isinstance(levels, str) or len(levels) < 2:
             raise ConfigError(f"levels={levels!r}", expected="names of two stages or more")
+        if len(set(levels)) != len(levels):
+            raise ConfigError(f"levels={levels!r}", expected="each stage once")
         self.levels, self.groups = tuple(levels), groups
         self.needs = (*self.levels, groups)
 
@@ -211,15 +223,26 @@ class FuseLevels(Stage):
 
         Raises:
             DataError: The groups have fewer levels than there are networks.
+            ConfigError: A network was not trained on the groups of its level.
             CheckpointError: A checkpoint cannot be read.
         """
         grouping = read_groups(work.folders[self.groups] / GROUPS)
         grouping = grouping.first_levels(len(self.levels) - 1)
         classes = {name: grouping.ids(level) for level, name in enumerate(self.levels)}
+        checkpoints = {name: work.folders[name] / LAST for name in self.levels}
+        self._check_levels(checkpoints, grouping)
         write_groups(grouping, work.folder / GROUPS)
         write_tree(grouping, work.folder)
-        checkpoints = {name: work.folders[name] / LAST for name in self.levels}
         write_ensemble(work.folder / LAST, checkpoints, classes)
+
+    def _check_levels(self, checkpoints: Mapping[str, Path], grouping: Grouping) -> None:
+        # As many classes as a level has groups are not yet its groups.
+        for level, (name, path) in enumerate(checkpoints.items()):
+            classes = read_checkpoint(path).get("meta", {}).get("classes") or ()
+            what = f"the groups of level {level} of stage {self.groups!r}"
+            if not level:
+                what = f"the single classes of stage {self.groups!r}"
+            _check_trained_on(name, classes, grouping.names(level), what)
 
 
 def check_seed(seed: object) -> None:

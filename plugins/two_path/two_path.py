@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 
 import torch
 from torch import Tensor, nn
@@ -153,10 +154,19 @@ def _classifier(channels: int, num_classes: int) -> nn.Linear:
 
 def _rows(classifier: nn.Linear, shares: Tensor) -> Tensor:
     """``(B, C)``: each image's mean of the classes' rows, by its shares ``(B, K)``."""
-    return shares.to(classifier.weight.dtype) @ classifier.weight
+    with _exact(classifier.weight):
+        return shares.to(classifier.weight.dtype) @ classifier.weight
 
 
 def _class_maps(features: Tensor, rows: Tensor) -> Tensor:
-    """``(B, C, h, w)`` by ``(B, n, C)`` to ``(B, n, h, w)``, of the features' dtype."""
-    # Rows of a wider one would have the features copied.
-    return weighted_channel_sum(features, rows.to(features.dtype))
+    """``(B, C, h, w)`` by ``(B, n, C)`` to ``(B, n, h, w)``, float32 of half precision, too."""
+    # Min-max stretches a map that is nearly flat: the rounding of half precision would be all of
+    # it, and make an attention of 0 and 1 out of nothing.
+    with _exact(features):
+        wide = torch.promote_types(features.dtype, torch.float32)
+        return weighted_channel_sum(features.to(wide), rows.to(wide))
+
+
+def _exact(tensor: Tensor) -> AbstractContextManager[None]:
+    """Without the half precision of autocast's matrix products."""
+    return torch.autocast(tensor.device.type, enabled=False)
