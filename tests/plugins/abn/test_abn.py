@@ -10,7 +10,7 @@ from wsoltool.errors import ConfigError
 from wsoltool.models.backbones.small import SmallNet
 from wsoltool.models.builder import build_localizer
 from wsoltool.models.losses import BinaryCrossEntropy
-from wsoltool.structures import Samples
+from wsoltool.structures import Sample, Samples
 from wsoltool.testing import check_head
 from wsoltool_plugins import abn
 from wsoltool_plugins.abn.abn import AttentionBranchHead
@@ -270,3 +270,47 @@ def test_one_and_several_classes_an_image(multi, labels):
     assert head.loss(features, labels)["loss_perception"].isfinite()
     assert head.class_weights() is None
     assert head.class_vectors() is head.classifier.weight
+
+
+def side_by_side(tap):
+    head = {"type": "abn.AttentionBranchHead", "num_classes": 5, "tap": tap}
+    backbone = {"type": "Parallel", "networks": {"a": BACKBONE, "b": BACKBONE}}
+    return build_localizer({"backbone": backbone, "head": head})
+
+
+def test_a_tap_in_another_network_is_named():
+    with pytest.raises(ConfigError, match=r"attention to 'a\.stage3' of Parallel") as caught:
+        side_by_side("a.stage3")
+    assert caught.value.at == "model.head.tap"
+    losses = side_by_side("b.stage3").train()(some_images(), LABELS, mode="loss")
+    assert all(value.isfinite() for value in losses.values())
+
+
+def test_a_gradient_maps_pass_leaves_no_graph():
+    model = localizer(map_source={"type": "gradcam.GradCAM", "target": "stage3"}).eval()
+    samples = Samples.of([Sample(str(i), i, (24, 32), (0.0, 0.0, 32.0, 24.0)) for i in range(3)])
+    model.predict(some_images(), samples)
+    assert not [tensor for _, answer in model.head._seen for tensor in answer if tensor.grad_fn]
+
+
+def test_each_view_runs_the_branch_once():
+    model = localizer(
+        fusion={"type": "MultiScale", "scales": (1.0, 1.5), "score_scales": (1.0, 1.5)}
+    ).eval()
+    calls = []
+    model.head.branch.register_forward_hook(lambda *_: calls.append(1))
+    samples = Samples.of([Sample(str(i), i, (24, 32), (0.0, 0.0, 32.0, 24.0)) for i in range(3)])
+    assert sum(view.scores for view in model.fusion.views()) > 1
+    model.predict(some_images(), samples)
+    assert len(calls) == len(model.fusion.views())
+
+
+def test_what_was_seen_goes_with_its_features():
+    backbone, head = bound()
+    backbone.eval(), head.eval()
+    with torch.no_grad():
+        for _ in range(3):
+            features = backbone(some_images())
+        assert len(head._seen) <= 2
+        head.maps(features, torch.zeros(3, 1, dtype=torch.int64))
+    assert not [seen for seen, _ in head._seen if seen() is not None]

@@ -1,24 +1,45 @@
 """The README's switches do what their rows say; its configs are the paper's."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 import wsoltool_plugins
 from wsoltool.commands.options import parse_options
-from wsoltool.config import bundled_configs, load_config, plain
+from wsoltool.config import bundled_configs, config_root, load_config, plain
 from wsoltool.engine.stage_list import final_config, stages_of
 from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.preflight import check
 from wsoltool.testing import published_figures, section_tables, switches
+from wsoltool_plugins.class_grouping.fusion import LevelFusion
+from wsoltool_plugins.class_grouping.grouping import Grouping
+from wsoltool_plugins.class_grouping.rest import WithRest
 from wsoltool_plugins.class_grouping.stages import TrainLevel
+from wsoltool_plugins.class_grouping.tree import tree_text
 
 HOME = Path(wsoltool_plugins.__path__[0]) / "class_grouping"
+README = (HOME / "README.md").read_text(encoding="utf-8")
 (TABLE,) = section_tables(HOME / "README.md", "Ablations")
 CONFIGS = [name for name in bundled_configs() if name.startswith("class_grouping/")]
 PAPERS = [f"class_grouping/class_grouping_{net}_voc2012.py" for net in ("resnet50", "vgg16")]
 SMALL = "class_grouping/class_grouping_small_creatures.py"
 FIGURES = published_figures(HOME / "published.csv")
+
+
+#: Three faces, of which one level after the other becomes a group.
+TREE = Grouping(
+    (
+        "pointed-masked",
+        "round-muzzled",
+        "long-muzzled",
+        "horned-muzzled",
+        "round-capped",
+        "long-capped",
+    ),
+    ((0, 1, 1, 1, 2, 3), (0, 1, 1, 1, 2, 2), (0, 1, 1, 1, 0, 0)),
+    (0, 0, 0),
+)
 
 
 def named(row):
@@ -100,10 +121,18 @@ def test_the_papers_configs_are_the_papers(name):
     assert config.train_cfg.max_epochs == 100
     assert config.optim_wrapper.optimizer.lr == 1e-4
     (schedule,) = config.param_scheduler
-    assert (schedule.monitor, schedule.factor) == ("train/loss", 0.5)
+    assert plain(schedule) == {
+        "type": "ReduceOnPlateauLR",
+        "monitor": "train/loss",
+        "rule": "less",
+        "factor": 0.5,
+        "patience": 4,
+    }
     for loader in (config.train_dataloader, config.test_dataloader):
-        steps = [(step.type, step.get("size")) for step in loader.dataset.pipeline]
-        assert steps[:2] == [("ResizeShortSide", 224), ("CenterCrop", 224)]
+        assert plain(loader.dataset.pipeline) == [
+            {"type": "ResizeShortSide", "size": 224},
+            {"type": "CenterCrop", "size": 224},
+        ]
     assert [plain(metric) for metric in config.metrics] == [
         {"type": "SegmentationMetric", "threshold": 0.15}
     ]
@@ -127,3 +156,41 @@ def test_every_config_has_two_networks_and_grad_cam_of_both(name):
     assert list(model.backbone.networks) == ["a", "b"]
     assert plain(model.map_source) == {"type": "gradcam.GradCAM", "target": ["a.last", "b.last"]}
     assert model.boxes.threshold == 0.15
+
+
+def python_blocks():
+    return re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_readmes_config_is_one(tmp_path):
+    """It passes the check, trains on several labels, and is the paper's model."""
+    path = tmp_path / "mine.py"
+    path.write_text(python_blocks()[0].replace("../_base_", str(config_root() / "_base_")))
+    config = load_config(path)
+    check(config, "train")
+    check(final_config(config), "test")
+    assert plain(config.model) == plain(load_config(PAPERS[0]).model) | {
+        "head": {
+            "type": "class_grouping.BranchesHead",
+            "num_classes": 20,
+            "loss": {"type": "BinaryCrossEntropy"},
+        }
+    }
+    assert config.train_dataloader.dataset.reader.type == "PascalVOC"
+    assert [stage.name for stage in stages_of(config)][-1] == "fused_20_12_8_5"
+
+
+def test_the_readmes_map_source_alone_is_one():
+    said = {}
+    exec(python_blocks()[1], said)
+    config = load_config("cam/cam_small_creatures_multilabel.py")
+    config.model.update(said["model"])
+    check(config, "train")
+    model = build_localizer(plain(config.model))
+    assert isinstance(model.map_source, WithRest)
+    assert isinstance(model.fusion, LevelFusion)
+
+
+def test_the_readmes_tree_is_what_is_written():
+    assert TREE.counts == (6, 4, 3, 2)
+    assert f"```\n{tree_text(TREE)}```" in README

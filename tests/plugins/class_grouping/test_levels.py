@@ -1,5 +1,7 @@
 """The plan: its stages, what is tested, what it refuses."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -191,6 +193,26 @@ def test_the_first_level_is_the_classes():
         check(loaded("stages.levels=12,8"), "train")
 
 
+def test_a_plan_adds_the_rest_itself():
+    config = loaded()
+    config.model.map_source = {"type": "class_grouping.WithRest"}
+    with pytest.raises(ConfigProblems, match=r"put into class_grouping\.WithRest already"):
+        check(config, "train")
+
+
+@pytest.mark.parametrize("option", ["val_dataloader=None", "val_dataloader.dataset=None"])
+def test_a_loader_without_a_data_set_is_left_as_it_is(option):
+    config = loaded(option)
+    trained = stages_of(config)[2].training_config(config, {"groups_12": Path("groups_12")})
+    assert trained.val_dataloader == config.val_dataloader
+    assert trained.train_dataloader.dataset.type == "class_grouping.GroupedClasses"
+
+
+def test_no_validation_data_is_told_and_not_met():
+    with pytest.raises(ConfigProblems, match="val_dataloader is None"):
+        check(loaded("val_dataloader=None"), "train")
+
+
 def test_another_fusion_does_not_know_levels():
     with pytest.raises(ConfigError, match="the levels are fused by 'SingleView'"):
         built("model.fusion.type=SingleView")
@@ -205,6 +227,7 @@ def test_another_fusion_does_not_know_levels():
         (TrainLevel, {"num_classes": 2, "level": 0}),
         (FuseLevels, {"levels": ["one"], "groups": "groups"}),
         (FuseLevels, {"levels": "one", "groups": "groups"}),
+        (FuseLevels, {"levels": ["one", "one", "two"], "groups": "groups"}),
     ],
 )
 def test_stages_refuse_bad_values(stage, options):

@@ -4,10 +4,12 @@ import pytest
 import torch
 from torch import nn
 
-from wsoltool.errors import ConfigError, ShapeError
+from wsoltool.config import load_config
+from wsoltool.errors import ConfigError, ConfigProblems, ShapeError
 from wsoltool.functional.maps import minmax_normalize
 from wsoltool.models.contracts import CAMHead, MapSource
 from wsoltool.models.losses import BinaryCrossEntropy
+from wsoltool.preflight import check
 from wsoltool.testing import check_map_source
 from wsoltool_plugins import class_grouping
 from wsoltool_plugins.cam.cam import CAMHead as LinearHead
@@ -198,3 +200,65 @@ def test_a_class_that_the_head_has_not_is_refused():
 def test_bad_values_are_refused(options):
     with pytest.raises(ConfigError):
         WithRest(**options)
+
+
+REST_SOURCE = {"type": "class_grouping.WithRest"}
+LEVELS = {"type": "class_grouping.LevelFusion"}
+
+
+def of_one(**model):
+    config = load_config("cam/cam_small_creatures_multilabel.py")
+    config.model.pop("fusion", None)
+    config.model.update(model)
+    return config
+
+
+def of_two(fusion):
+    """An ensemble whose second member has a rest, below another source."""
+    config = of_one()
+    member = {key: config.model[key] for key in ("backbone", "head")}
+    second = {**member, "map_source": REST_SOURCE}
+    config.model = {"type": "Ensemble", "members": {"one": member, "two": second}, "fusion": fusion}
+    return config
+
+
+@pytest.mark.parametrize(
+    ("config", "at"),
+    [
+        (of_one(map_source=REST_SOURCE), "model.map_source.type"),
+        (of_one(map_source=REST_SOURCE, fusion={"type": "SingleView"}), "model.map_source.type"),
+        (of_two({"type": "SingleView"}), "model.members.two.map_source.type"),
+    ],
+    ids=["default", "single", "ensemble"],
+)
+def test_a_fusion_that_would_add_the_rest_is_refused(config, at):
+    with pytest.raises(ConfigProblems, match="'SingleView' would add the other classes' map") as e:
+        check(config, "test")
+    assert [problem.at for problem in e.value.problems] == [at]
+
+
+@pytest.mark.parametrize(
+    "config",
+    [of_one(map_source=REST_SOURCE, fusion=LEVELS), of_two(LEVELS), of_one()],
+    ids=["one", "ensemble", "none"],
+)
+def test_the_fusion_that_takes_it_away_is_not(config):
+    check(config, "test")
+
+
+def test_it_goes_back_as_often_as_the_neediest_image_has_classes(tiny_backbone):
+    """Images of one and of three classes: three columns, and not four classes."""
+    head, source = GivenHead(), Columns()
+    features = given()
+    features["scores"] = torch.tensor([[0.1, 0.1, 0.1, 0.9], [0.9, 0.9, 0.9, 0.1]])
+    images = torch.zeros(2, 3, 4, 4)
+    WithRest(source).maps(None, head, images, features, torch.tensor([[3], [0]]))
+    assert source.asked == 3
+
+
+class Columns(MapSource):
+    """The head's maps; keeps how many columns it was asked for."""
+
+    def maps(self, backbone, head, images, features, class_ids):
+        self.asked = class_ids.shape[1]
+        return head.maps(features, class_ids)

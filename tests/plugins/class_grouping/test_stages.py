@@ -12,14 +12,14 @@ from wsoltool.config import load_config, plain
 from wsoltool.engine.checkpoints import read_checkpoint
 from wsoltool.engine.localization import LocalizationRun, PhotoLocalizer
 from wsoltool.engine.scoring import load_localizer, score_checkpoint
-from wsoltool.engine.stage_list import final_config
+from wsoltool.engine.stage_list import final_config, stages_of
 from wsoltool.engine.stages import StageWork
 from wsoltool.engine.training import train
 from wsoltool.errors import ConfigError, DataError
 from wsoltool.visualization.overlay import save_png
 from wsoltool_plugins.class_grouping import stages
 from wsoltool_plugins.class_grouping.grouping import cluster_rows, read_groups
-from wsoltool_plugins.class_grouping.stages import ClusterClasses, class_vectors
+from wsoltool_plugins.class_grouping.stages import ClusterClasses, FuseLevels, class_vectors
 from wsoltool_plugins.class_grouping.tree import tree_text
 
 FUSED = "fused_6_4_3_2"
@@ -179,15 +179,41 @@ def test_table_i_is_four_fuses(work, tiny_levels, tmp_path, monkeypatch):
         config = tiny_levels(stages__levels=levels)
         published = train(config, work)
         stage = "level_6" if levels == 6 else "_".join(["fused", *map(str, levels)])
+        assert final_stage(config) == stage
         own = weights(work / stage)
         assert weights(published.parent).keys() == own.keys()
         scoring = score_checkpoint(config, work / stage / "last.pth", tmp_path / "test")
         assert "segmentation/mIoU (label)" in scoring.further
+    # The last run's model lies over those before it; each stage's stays what it was.
+    assert weights(work).keys() == weights(work / "level_6").keys()
+    score_checkpoint(tiny_levels(), work / FUSED / "last.pth", tmp_path / "test")
     after = digests(work)
     assert {name: after[name] for name in before} == before
     assert set(after) - set(before) == {"fused_6_4_3", "fused_6_4"}
     grouping = read_groups(work / "fused_6_4" / "groups.json")
     assert grouping.counts == (6, 4)
+
+
+def final_stage(config):
+    return stages_of(config)[-1].name
+
+
+def test_levels_that_share_a_beginning_share_its_networks(work, tiny_levels):
+    before = digests(work)
+    train(tiny_levels(stages__levels=(6, 4, 3)), work)
+    train(tiny_levels(stages__levels=(6, 5)), work)
+    after = digests(work)
+    assert {name: after[name] for name in before} == before
+    assert set(after) - set(before) == {"fused_6_4_3", "groups_5", "level_5", "fused_6_5"}
+
+
+def test_a_count_that_was_grouped_from_another_level_is_refused(work, tiny_levels):
+    before = digests(work)
+    with pytest.raises(ConfigError, match="of: 'level_4' -> 'level_6'") as caught:
+        train(tiny_levels(stages__levels=(6, 3)), work)
+    assert "groups_3" in str(caught.value)
+    assert "--work-dir" in str(caught.value)
+    assert digests(work) == before
 
 
 def test_cam_instead_of_grad_cam_trains_nothing(work, tiny_levels, tmp_path, monkeypatch):
@@ -286,6 +312,29 @@ def test_groups_of_another_network_are_refused(work, tiny_levels):
         ClusterClasses("groups_4", "level_3", 4, previous="groups_3").run(
             StageWork(tiny_levels(), folder, folders)
         )
+    assert not any(folder.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("levels", "groups", "words"),
+    [
+        (["level_6", "level_3"], "groups_4", "'level_3' was trained on 3 classes, and not on"),
+        (["level_4", "level_6"], "groups_4", "'level_4' .* not on the single classes"),
+        (["level_6", "other_4"], "groups_4", "'other_4' was trained on 4 classes"),
+    ],
+)
+def test_networks_of_other_groups_are_not_fused(work, tiny_levels, levels, groups, words):
+    """The last has as many groups as the level, and others."""
+    other = work / "other_4"
+    other.mkdir()
+    content = read_checkpoint(work / "level_4/last.pth")
+    content["meta"]["classes"] = [*reversed(content["meta"]["classes"])]
+    torch.save(content, other / "last.pth")
+    folder = work / "fused_x"
+    folder.mkdir()
+    folders = {path.name: path for path in work.iterdir() if path.is_dir()}
+    with pytest.raises(ConfigError, match=words):
+        FuseLevels("fused_x", levels, groups).run(StageWork(tiny_levels(), folder, folders))
     assert not any(folder.iterdir())
 
 

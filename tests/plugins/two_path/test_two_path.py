@@ -261,6 +261,29 @@ def test_half_precision_under_autocast():
     assert all(p.grad.isfinite().all() for p in head.parameters())
 
 
+def test_a_nearly_flat_map_is_no_noise_in_half_precision():
+    """Large values whose thousandths tell the cells apart: what bfloat16 would round away."""
+    torch.manual_seed(0)
+    head = TwoPathHead({"last": 2}, num_classes=2)
+    with torch.no_grad():
+        head.upper.weight.copy_(torch.tensor([[100.0, 0.1], [1.0, 0.0]]))
+        head.lower.weight.copy_(torch.tensor([[1.0, 0.0], [0.0, 1.0]]))
+    g = torch.ones(1, 2, 4, 4)
+    g[:, 1] = torch.arange(16.0).view(4, 4)  # M is 100 to 101.5, in steps of a tenth
+    flat, ids, samples = torch.ones(1, 2, 4, 4), torch.tensor([[0]]), Samples(torch.tensor([0]))
+    exact, exact_loss = head.maps({"last": g}, ids), head.loss({"last": g}, samples)
+    with torch.autocast("cpu", torch.bfloat16):
+        half = {"last": g.bfloat16()}
+        found, losses, scores = head.maps(half, ids), head.loss(half, samples), head.scores(half)
+        level = head.loss({"last": flat.bfloat16()}, samples)
+    for name in exact:
+        torch.testing.assert_close(normalized_map(found[name]), normalized_map(exact[name]))
+    torch.testing.assert_close(normalized_map(found["upper"]), (g[:, 1:] / 15))
+    torch.testing.assert_close(losses["loss_attention"], exact_loss["loss_attention"])
+    assert level["loss_attention"].item() == 0, "a flat map is no attention"
+    torch.testing.assert_close(scores.float(), head.scores({"last": g}), atol=0.01, rtol=0)
+
+
 def test_an_unknown_class_is_refused():
     with pytest.raises(ShapeError, match="class ids"):
         made().maps(some_features(), torch.tensor([[5]] * 3))
