@@ -98,8 +98,8 @@ class LevelFusion(Fusion):
         """Maps of one image to ``(n, H, W)`` float32 in [0, 1] at ``size``.
 
         Raises:
-            ShapeError: There is no level, the first has nothing but ``rest``, or numbers of maps
-                differ.
+            ShapeError: There is no level, the first has nothing but ``rest``, another has a
+                ``rest``, or numbers of maps differ.
             EvaluationError: A map holds NaN or infinity.
         """
         levels, rest = self._level_maps(maps, size)
@@ -124,6 +124,12 @@ class LevelFusion(Fusion):
             raise ShapeError(
                 f"no maps to fuse among the branches {list(view_maps.branches)}",
                 expected="branches named <level>/<branch>, and not rest alone",
+            )
+        if other := next((name for name, level in levels.items() if REST in level), None):
+            raise ShapeError(
+                f"level {other!r} has a branch {REST!r}, which would be added to its own",
+                expected="the rest of the first level alone",
+                hint="class_grouping.WithRest belongs to the first member",
             )
         rest = None
         if raw_rest is not None and self.rest_weight:

@@ -156,6 +156,9 @@ def test_every_config_has_two_networks_and_grad_cam_of_both(name):
     assert list(model.backbone.networks) == ["a", "b"]
     assert plain(model.map_source) == {"type": "gradcam.GradCAM", "target": ["a.last", "b.last"]}
     assert model.boxes.threshold == 0.15
+    # Pretrained MobileNets start alike, and at the paper's weight learn nothing else than to part.
+    smoke = name == "class_grouping/class_grouping_mobilenetv1_coco128.py"
+    assert model.head.get("orthogonal", 1e-4) == (1e-6 if smoke else 1e-4)
 
 
 def python_blocks():

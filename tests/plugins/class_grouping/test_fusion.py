@@ -107,9 +107,10 @@ def test_a_plain_networks_maps_are_fused_as_usual():
     torch.testing.assert_close(fuse(LevelFusion(), branches, (9, 8)), fuse(usual, branches, (9, 8)))
 
 
-def test_only_the_first_levels_rest_is_taken_away():
-    maps = {"0/a": OWN[None], "1/rest": GROUPS[0][None]}
-    torch.testing.assert_close(fuse(LevelFusion(), maps), fuse_levels(OWN, GROUPS[:1])[None])
+def test_the_rest_of_another_level_than_the_first_is_refused():
+    maps = {"0/a": OWN[None], "1/a": OWN[None], "1/rest": GROUPS[0][None]}
+    with pytest.raises(ShapeError, match="level '1' has a branch 'rest'"):
+        fuse(LevelFusion(), maps)
 
 
 @pytest.mark.parametrize("branches", [{}, {"rest": torch.ones(1, 2, 2)}])

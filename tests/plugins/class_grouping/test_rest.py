@@ -214,11 +214,11 @@ def of_one(**model):
 
 
 def of_two(fusion):
-    """An ensemble whose second member has a rest, below another source."""
+    """An ensemble whose first member has a rest."""
     config = of_one()
     member = {key: config.model[key] for key in ("backbone", "head")}
-    second = {**member, "map_source": REST_SOURCE}
-    config.model = {"type": "Ensemble", "members": {"one": member, "two": second}, "fusion": fusion}
+    first = {**member, "map_source": REST_SOURCE}
+    config.model = {"type": "Ensemble", "members": {"one": first, "two": member}, "fusion": fusion}
     return config
 
 
@@ -227,7 +227,7 @@ def of_two(fusion):
     [
         (of_one(map_source=REST_SOURCE), "model.map_source.type"),
         (of_one(map_source=REST_SOURCE, fusion={"type": "SingleView"}), "model.map_source.type"),
-        (of_two({"type": "SingleView"}), "model.members.two.map_source.type"),
+        (of_two({"type": "SingleView"}), "model.members.one.map_source.type"),
     ],
     ids=["default", "single", "ensemble"],
 )
