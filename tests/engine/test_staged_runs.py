@@ -1,6 +1,8 @@
 """Which stages run, are skipped, go on or are refused; with stages that cost nothing."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -218,6 +220,33 @@ def test_redo_leaves_no_old_result_where_it_is_stopped(run, notes, tmp_path):
     assert run() == [("first", True), ("last", False)]
 
 
+@pytest.mark.parametrize("moves", range(8))
+def test_redo_can_be_killed_at_any_moment(run, tmp_path, monkeypatch, moves):
+    """Whatever was removed or renamed by then: the folder is no other run's, nothing is refused."""
+    run()
+    done = []
+
+    def counted(original):
+        def act(path, *arguments, **options):
+            if tmp_path / "run" in Path(path).parents:
+                if len(done) == moves:
+                    raise KeyboardInterrupt
+                done.append(path)
+            return original(path, *arguments, **options)
+
+        return act
+
+    with monkeypatch.context() as patched:
+        for owner, name in ((Path, "unlink"), (Path, "replace"), (shutil, "rmtree")):
+            patched.setattr(owner, name, counted(getattr(owner, name)))
+        with pytest.raises(KeyboardInterrupt):
+            run(redo=["first"])
+    assert run() in ([], [("last", False)], [("first", False), ("last", False)])
+    assert (tmp_path / "run" / "last.pth").read_text() == "ab"
+    assert run(changed(0, text="c"), redo=["first"]) == [("first", False), ("last", False)]
+    assert not list((tmp_path / "run").glob(".*"))
+
+
 def test_redo_of_what_was_never_run_just_runs(run):
     assert run(redo=["last"]) == [("first", False), ("beside", False), ("last", False)]
 
@@ -242,7 +271,7 @@ def test_files_of_something_else_are_kept(run, notes, tmp_path):
     folder = tmp_path / "run" / "last"
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("years of work")
-    for redo in ([], ["last"]):
+    for redo in ([], ["last"], ["first"]):
         with pytest.raises(WorkDirError, match="something else"):
             run(redo=redo)
     assert (folder / "thesis.txt").read_text() == "years of work"
@@ -271,6 +300,20 @@ def test_a_stage_must_leave_what_it_says(run, tmp_path):
     assert (
         json.loads((tmp_path / "run" / "beside" / "stage.json").read_text())["state"] == "running"
     )
+
+
+def test_a_full_disk_keeps_what_was_published(run, tmp_path, monkeypatch):
+    run()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copyfileobj", full)
+        with pytest.raises(WorkDirError, match="No space left"):
+            run()
+    assert (tmp_path / "run" / "last.pth").read_text() == "ab"
+    assert not [path for path in (tmp_path / "run").iterdir() if "part" in path.name]
 
 
 def test_generators_are_seeded_before_each_stage(run, notes, monkeypatch):

@@ -14,7 +14,7 @@ from mmengine.config import Config
 from wsoltool.config import plain, with_overrides
 from wsoltool.engine.checkpoints import latest_checkpoint
 from wsoltool.engine.stages import Stage, StageWork
-from wsoltool.errors import ConfigError, ConfigProblems, WsolError
+from wsoltool.errors import CheckpointError, ConfigError, ConfigProblems, WsolError
 
 #: Before ``NAME/FILE`` in overrides: a file of the stage NAME.
 REFERENCE = "stage:"
@@ -90,8 +90,7 @@ class Train(Stage):
 
         folders = {name: work.folders[name] for name in self.needs}
         config = self.training_config(work.config, folders)
-        newest = latest_checkpoint(work.folder)
-        resume = work.resume and newest is not None and newest.is_file()
+        resume = work.resume and self._has_saved(work.folder)
         deterministic = torch.are_deterministic_algorithms_enabled()
         cudnn = torch.backends.cudnn.deterministic
         try:
@@ -101,6 +100,13 @@ class Train(Stage):
             torch.use_deterministic_algorithms(deterministic)
             torch.backends.cudnn.deterministic = cudnn
             _free_memory()
+
+    def _has_saved(self, folder: Path) -> bool:
+        try:
+            return latest_checkpoint(folder) is not None
+        except CheckpointError as error:
+            error.hint = f"--redo {self.name} begins it anew"
+            raise
 
     def problems(self, config: Config) -> Iterable[WsolError]:
         from wsoltool.preflight import check
