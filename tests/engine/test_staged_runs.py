@@ -29,6 +29,8 @@ def run(tiny_config, tmp_path, notes, capsys):
     def run(stages=CHAIN, length=24, folder="run", **arguments):
         notes.ran.clear()
         capsys.readouterr()
+        if isinstance(stages, list):
+            stages = {"type": "notes.Listed", "stages": stages}
         config = tiny_config(stages=stages, train_dataloader__dataset__length=length)
         train(config, tmp_path / folder, **arguments)
         run.said = capsys.readouterr().out.splitlines()
