@@ -14,6 +14,7 @@ from wsoltool.errors import (
     WorkDirError,
     WsolError,
 )
+from wsoltool.plugin.manager import catalogue
 
 CHAIN = [
     {"type": "notes.Note", "name": "first", "text": "a"},
@@ -60,7 +61,7 @@ def test_stages_run_in_turn_and_the_last_one_is_published(run, tmp_path):
     assert (tmp_path / "run" / "cam_small_creatures.py").is_file()
     record = json.loads((tmp_path / "run" / "last" / "stage.json").read_text())
     assert record["state"] == "finished"
-    assert record["settings"] == {"stage": "Note", "text": "b", "length": 24}
+    assert record["settings"] == {"stage": "notes.Note", "text": "b", "length": 24}
     assert list(record["needs"]) == ["first"]
     assert record["artefacts"]["last.pth"]["size"] == 2
 
@@ -123,7 +124,7 @@ def test_a_plan_makes_its_stages(run, tmp_path):
             "last",
         ),
         (changed(2, needs=["first", "beside"]), 24, "needed other stages", "last"),
-        (changed(1, type="notes.Lost"), 24, "stage: 'Note' -> 'Lost'", "beside"),
+        (changed(1, type="notes.Lost"), 24, "stage: 'notes.Note' -> 'notes.Lost'", "beside"),
     ],
 )
 def test_a_changed_stage_is_refused_before_anything_runs(
@@ -137,6 +138,22 @@ def test_a_changed_stage_is_refused_before_anything_runs(
     assert f"begins anew: {redone}; another --work-dir" in str(caught.value)
     assert notes.ran == []
     assert files(tmp_path) == before
+
+
+def test_stages_of_one_name_are_told_apart_by_their_plugins(run, tmp_path, notes, monkeypatch):
+    """A plan may make stages of a class that no configs can name."""
+    note = notes.wsoltool_stages()[0]
+    own = type("Note", (note,), {"__module__": "elsewhere"})
+    with monkeypatch.context() as patched:
+        patched.setattr(notes.wsoltool_stage_plans()[0], "stages", lambda *_: [own("only")])
+        run({"type": "notes.Chain"})
+    record = json.loads((tmp_path / "run" / "only" / "stage.json").read_text())
+    assert record["settings"]["stage"] == "elsewhere.Note"
+    with pytest.raises(ConfigError, match=r"stage: 'elsewhere\.Note' -> 'notes\.Note'"):
+        run([{"type": "notes.Note", "name": "only"}])
+    names = ("Train", "class_grouping.TrainLevel")
+    for name in names:
+        assert catalogue().name_of("stage", catalogue().resolve(["stage"], name, "x")) == name
 
 
 def test_all_that_changed_is_told_at_once(run, notes):
