@@ -141,6 +141,8 @@ def test_a_stage_killed_while_it_saved_never_begins_anew_by_itself(
     if keeps:
         train(config, tmp_path)
         assert same(tmp_path / "last.pth", whole / "last.pth")
+        logs = [log.read_text() for log in (tmp_path / "first").glob("*/vis_data/scalars.json")]
+        assert sorted(json.loads(line)["epoch"] for line in "".join(logs).splitlines()) == [1, 2]
         return
     with pytest.raises(CheckpointError, match="no checkpoint is left") as caught:
         train(config, tmp_path)
