@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from wsoltool.errors import ConfigError, DataError, is_whole
+from wsoltool.paths import whole_file
 
 VERSION = 1
 RESTARTS = 10
@@ -180,10 +181,9 @@ def write_groups(grouping: Grouping, path: Path) -> None:
         for ids, seed in zip(grouping.levels, grouping.seeds, strict=True)
     ]
     content = {"version": VERSION, "classes": list(grouping.classes), "levels": levels}
-    partial = path.with_name(f"{path.name}.partial")
     text = json.dumps(content, ensure_ascii=False, indent=1)
-    partial.write_text(f"{text}\n", encoding="utf-8")
-    partial.replace(path)
+    with whole_file(path) as file:
+        file.write(f"{text}\n".encode())
 
 
 def read_groups(path: str | Path) -> Grouping:

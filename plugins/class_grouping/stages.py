@@ -1,7 +1,9 @@
 """From classes to groups to networks of groups, and all networks put together.
 
 One plan makes the paper's stages: train the classes, group their classifier rows, train the groups,
-group those ..., then fuse. Each of them can stand in a config's list of stages as well.
+group those ..., then fuse. ``ClusterClasses`` and ``TrainLevel`` can stand in a config's list of
+stages as well; its last one trains, as a ``TrainLevel`` does. ``FuseLevels`` needs a plan, for the
+ensemble that it leaves is in no stage's config.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from wsoltool.engine.runner import seed_of
 from wsoltool.engine.scoring import load_localizer
 from wsoltool.engine.stage_list import LAST
 from wsoltool.engine.stages import Stage, StageWork
-from wsoltool.engine.train_stage import Train
+from wsoltool.engine.train_stage import CONFIG, Train
 from wsoltool.errors import CheckpointError, ConfigError, is_whole
 from wsoltool_plugins.class_grouping.grouping import (
     Grouping,
@@ -82,7 +84,7 @@ class ClusterClasses(Stage):
             ConfigError: The head has no class vectors, or fewer classes than ``clusters``.
             DataError: Its rows cannot be told apart.
         """
-        classes, vectors = class_vectors(work.folders[self.of], work.config)
+        classes, vectors = class_vectors(work.folders[self.of])
         if self.previous is None:
             grouping = Grouping(classes)
         else:
@@ -95,19 +97,17 @@ class ClusterClasses(Stage):
         write_tree(grouping, work.folder)
 
 
-def class_vectors(folder: Path, config: Config) -> tuple[tuple[str, ...], np.ndarray]:
+def class_vectors(folder: Path) -> tuple[tuple[str, ...], np.ndarray]:
     """Class names, and the head's ``(K, D)`` float32 class vectors, of a stage that trained.
 
     Args:
         folder: Of the stage: its ``last.pth``, and the config beside it.
-        config: The whole config, by whose name the stage's is called.
 
     Raises:
-        ConfigError: The head has no class vectors.
+        ConfigError: The head has no class vectors, or the config is not there.
         CheckpointError: The checkpoint is of another model, or names no classes.
     """
-    own = load_config(folder / Path(config.filename).name)
-    model, meta = load_localizer(own, folder / LAST)
+    model, meta = load_localizer(load_config(folder / CONFIG), folder / LAST)
     vectors = model.head.class_vectors()
     if vectors is None:
         raise ConfigError(

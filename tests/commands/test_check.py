@@ -81,7 +81,7 @@ def test_the_optimizers_groups_are_shown(wsoltool, child):
 
 
 def test_the_manuals_groups_are_those_of_its_config(wsoltool, readme, tmp_path):
-    section = readme.partition("## Optimise")[2].partition("## Extend")[0]
+    section = readme.partition("## Optimise")[2].partition("\n## ")[0]
     _, config, _, table, _ = section.split("```")
     base = bundled_configs()["cam/cam_resnet50_cub.py"]
     text = config.removeprefix("python").replace("wrapper = dict(", "wrapper = dict(_delete_=True,")

@@ -88,6 +88,20 @@ def test_redo_and_resume_without_anything_to_do(refused, config, options, tmp_pa
     assert "no stages to redo" in told
 
 
+def test_an_interruption_before_anything_is_discarded_keeps_redo(
+    wsoltool, config, options, monkeypatch
+):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("wsoltool.engine.staged_training.compare", stop)
+    outcome = wsoltool("train", config, "--redo", "first", *options)
+    assert outcome.code == 130
+    assert outcome.err == "stopped\nthe same command begins anew what --redo names\n"
+    outcome = wsoltool("train", config, *options)
+    assert outcome.err == "stopped\nthe same command goes on after the last saved epoch\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

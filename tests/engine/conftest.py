@@ -73,6 +73,15 @@ def notes(offer):
             needs = [[], *([name] for name in self.names)]
             return [Note(name, name, needs[i]) for i, name in enumerate(self.names)]
 
+    class Listed(StagePlan):
+        """The stages that it is given; a list in a config has to end with one that trains."""
+
+        def __init__(self, stages):
+            self.listed = stages
+
+        def stages(self, config):
+            return self.listed
+
     class Lost(Note):
         """Leaves less than it says."""
 
@@ -84,7 +93,7 @@ def notes(offer):
 
     @hookimpl
     def wsoltool_stage_plans():
-        return [Chain]
+        return [Chain, Listed]
 
     module.wsoltool_stages, module.wsoltool_stage_plans = wsoltool_stages, wsoltool_stage_plans
     return offer("notes", module)

@@ -19,6 +19,7 @@ from wsoltool.engine.learning_curve import (
     read_points,
     write_points,
 )
+from wsoltool.engine.scoring import score_checkpoint
 from wsoltool.engine.training import train, training_runner
 from wsoltool.errors import DataError, WorkDirError
 
@@ -260,6 +261,13 @@ def test_a_training_leaves_its_curve_and_says_where(tiny_config, tmp_path, capsy
     assert not [p for p in points if p.epoch == 1 and p.name.startswith("val/")]
     assert picture(tmp_path).std() > 1
     assert capsys.readouterr().out.count(f"learning curve: {tmp_path / PNG}\n") == 1
+
+
+def test_a_test_in_the_trainings_folder_leaves_the_curve(tiny_config, tmp_path):
+    last = train(tiny_config(), tmp_path)
+    before = {name: (tmp_path / name).read_bytes() for name in (CSV, PNG)}
+    score_checkpoint(tiny_config(), last, tmp_path)
+    assert {name: (tmp_path / name).read_bytes() for name in (CSV, PNG)} == before
 
 
 def test_a_curve_is_the_mean_of_the_steps_losses(tiny_config, tmp_path):

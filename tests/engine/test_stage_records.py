@@ -126,12 +126,34 @@ def test_settings_must_be_plain_data():
         ({"a": {}}, {"a": {"b": 1}}, ["a.b: (none) -> 1"]),
         ({"a": {"b": 1}}, {"a": None}, ["a: {'b': 1} -> None"]),
         ({"a": [{"b": 1}, {"c": 2}]}, {"a": [{"b": 1}, {"c": 3}]}, ["a[1].c: 2 -> 3"]),
-        ({"a": [{"b": 1}]}, {"a": []}, ["a: [{'b': 1}] -> []"]),
+        ({"a": [{"b": 1}]}, {"a": []}, ["a[0]: {'b': 1} -> (none)"]),
+        ({"a": [1, 2]}, {"a": [1, 3, None]}, ["a[1]: 2 -> 3", "a[2]: (none) -> None"]),
+        ({"a": {}}, {"a": []}, ["a: {} -> []"]),
         ({"a": "x" * 99}, {}, [f"a: '{'x' * 55} ... -> (none)"]),
     ],
 )
 def test_differences_name_keys_and_values(old, new, told):
     assert list(differences(old, new)) == told
+
+
+def test_long_values_are_cut_around_their_first_difference():
+    same = "/data/" + "x" * 80
+    (told,) = differences({"a": same + "/one/" + "y" * 80}, {"a": same + "/two/" + "y" * 80})
+    old, new = told.removeprefix("a: ").split(" -> ")
+    assert old == f"... {'x' * 19}/one/{'y' * 28} ..."
+    assert new == f"... {'x' * 19}/two/{'y' * 28} ..."
+    # One is where the other ends.
+    (told,) = differences({"a": same}, {"a": same + "z"})
+    assert told == f"a: ... {'x' * 20}' -> ... {'x' * 20}z'"
+
+
+@given(st.integers(0, 200), st.text("ab", max_size=99), st.text("ab", max_size=99))
+def test_values_that_differ_are_shown_differently(length, old, new):
+    same = "x" * length
+    for told in differences({"a": same + old}, {"a": same + new}):
+        old_shown, new_shown = told.removeprefix("a: ").split(" -> ")
+        assert old_shown != new_shown
+        assert max(len(old_shown), len(new_shown)) <= 60
 
 
 @given(SETTINGS, SETTINGS)

@@ -1,6 +1,8 @@
 """Which stages run, are skipped, go on or are refused; with stages that cost nothing."""
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from wsoltool.errors import (
     WorkDirError,
     WsolError,
 )
+from wsoltool.plugin.manager import catalogue
 
 CHAIN = [
     {"type": "notes.Note", "name": "first", "text": "a"},
@@ -27,6 +30,8 @@ def run(tiny_config, tmp_path, notes, capsys):
     def run(stages=CHAIN, length=24, folder="run", **arguments):
         notes.ran.clear()
         capsys.readouterr()
+        if isinstance(stages, list):
+            stages = {"type": "notes.Listed", "stages": stages}
         config = tiny_config(stages=stages, train_dataloader__dataset__length=length)
         train(config, tmp_path / folder, **arguments)
         run.said = capsys.readouterr().out.splitlines()
@@ -56,7 +61,7 @@ def test_stages_run_in_turn_and_the_last_one_is_published(run, tmp_path):
     assert (tmp_path / "run" / "cam_small_creatures.py").is_file()
     record = json.loads((tmp_path / "run" / "last" / "stage.json").read_text())
     assert record["state"] == "finished"
-    assert record["settings"] == {"stage": "Note", "text": "b", "length": 24}
+    assert record["settings"] == {"stage": "notes.Note", "text": "b", "length": 24}
     assert list(record["needs"]) == ["first"]
     assert record["artefacts"]["last.pth"]["size"] == 2
 
@@ -119,7 +124,7 @@ def test_a_plan_makes_its_stages(run, tmp_path):
             "last",
         ),
         (changed(2, needs=["first", "beside"]), 24, "needed other stages", "last"),
-        (changed(1, type="notes.Lost"), 24, "stage: 'Note' -> 'Lost'", "beside"),
+        (changed(1, type="notes.Lost"), 24, "stage: 'notes.Note' -> 'notes.Lost'", "beside"),
     ],
 )
 def test_a_changed_stage_is_refused_before_anything_runs(
@@ -133,6 +138,22 @@ def test_a_changed_stage_is_refused_before_anything_runs(
     assert f"begins anew: {redone}; another --work-dir" in str(caught.value)
     assert notes.ran == []
     assert files(tmp_path) == before
+
+
+def test_stages_of_one_name_are_told_apart_by_their_plugins(run, tmp_path, notes, monkeypatch):
+    """A plan may make stages of a class that no configs can name."""
+    note = notes.wsoltool_stages()[0]
+    own = type("Note", (note,), {"__module__": "elsewhere"})
+    with monkeypatch.context() as patched:
+        patched.setattr(notes.wsoltool_stage_plans()[0], "stages", lambda *_: [own("only")])
+        run({"type": "notes.Chain"})
+    record = json.loads((tmp_path / "run" / "only" / "stage.json").read_text())
+    assert record["settings"]["stage"] == "elsewhere.Note"
+    with pytest.raises(ConfigError, match=r"stage: 'elsewhere\.Note' -> 'notes\.Note'"):
+        run([{"type": "notes.Note", "name": "only"}])
+    names = ("Train", "class_grouping.TrainLevel")
+    for name in names:
+        assert catalogue().name_of("stage", catalogue().resolve(["stage"], name, "x")) == name
 
 
 def test_all_that_changed_is_told_at_once(run, notes):
@@ -218,6 +239,33 @@ def test_redo_leaves_no_old_result_where_it_is_stopped(run, notes, tmp_path):
     assert run() == [("first", True), ("last", False)]
 
 
+@pytest.mark.parametrize("moves", range(8))
+def test_redo_can_be_killed_at_any_moment(run, tmp_path, monkeypatch, moves):
+    """Whatever was removed or renamed by then: the folder is no other run's, nothing is refused."""
+    run()
+    done = []
+
+    def counted(original):
+        def act(path, *arguments, **options):
+            if tmp_path / "run" in Path(path).parents:
+                if len(done) == moves:
+                    raise KeyboardInterrupt
+                done.append(path)
+            return original(path, *arguments, **options)
+
+        return act
+
+    with monkeypatch.context() as patched:
+        for owner, name in ((Path, "unlink"), (Path, "replace"), (shutil, "rmtree")):
+            patched.setattr(owner, name, counted(getattr(owner, name)))
+        with pytest.raises(KeyboardInterrupt):
+            run(redo=["first"])
+    assert run() in ([], [("last", False)], [("first", False), ("last", False)])
+    assert (tmp_path / "run" / "last.pth").read_text() == "ab"
+    assert run(changed(0, text="c"), redo=["first"]) == [("first", False), ("last", False)]
+    assert not list((tmp_path / "run").glob(".*"))
+
+
 def test_redo_of_what_was_never_run_just_runs(run):
     assert run(redo=["last"]) == [("first", False), ("beside", False), ("last", False)]
 
@@ -242,7 +290,7 @@ def test_files_of_something_else_are_kept(run, notes, tmp_path):
     folder = tmp_path / "run" / "last"
     folder.mkdir(parents=True)
     (folder / "thesis.txt").write_text("years of work")
-    for redo in ([], ["last"]):
+    for redo in ([], ["last"], ["first"]):
         with pytest.raises(WorkDirError, match="something else"):
             run(redo=redo)
     assert (folder / "thesis.txt").read_text() == "years of work"
@@ -271,6 +319,20 @@ def test_a_stage_must_leave_what_it_says(run, tmp_path):
     assert (
         json.loads((tmp_path / "run" / "beside" / "stage.json").read_text())["state"] == "running"
     )
+
+
+def test_a_full_disk_keeps_what_was_published(run, tmp_path, monkeypatch):
+    run()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("shutil.copyfileobj", full)
+        with pytest.raises(WorkDirError, match="No space left"):
+            run()
+    assert (tmp_path / "run" / "last.pth").read_text() == "ab"
+    assert not [path for path in (tmp_path / "run").iterdir() if "part" in path.name]
 
 
 def test_generators_are_seeded_before_each_stage(run, notes, monkeypatch):

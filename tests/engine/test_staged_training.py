@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,9 +14,10 @@ import torch
 from wsoltool.engine import staged_training
 from wsoltool.engine.checkpoints import read_checkpoint
 from wsoltool.engine.hooks import EpochSeedHook
+from wsoltool.engine.runner import QuietRunner
 from wsoltool.engine.train_stage import Train
 from wsoltool.engine.training import train
-from wsoltool.errors import ConfigError
+from wsoltool.errors import CheckpointError, ConfigError
 
 SMALL = {
     "train_dataloader__dataset__length": 8,
@@ -108,6 +110,43 @@ def test_a_run_killed_within_a_stage_ends_with_the_same_weights(
     # No epoch was trained twice.
     logs = [log.read_text() for log in (tmp_path / stage).glob("*/vis_data/scalars.json")]
     assert sorted(json.loads(line)["epoch"] for line in "".join(logs).splitlines()) == [1, 2]
+
+
+def kill_while_saving(monkeypatch, keeps):
+    """Let the second epoch's save end without a word; ``keeps`` whether its file is whole."""
+    save = QuietRunner.save_checkpoint
+
+    def kill(self, out_dir, filename, *arguments, **options):
+        if filename != "epoch_2.pth" or keeps:
+            save(self, out_dir, filename, *arguments, **options)
+        if filename == "epoch_2.pth":
+            (Path(out_dir) / "last_checkpoint").write_text("" if keeps else "epoch_1.pth")
+            raise Killed
+
+    monkeypatch.setattr(QuietRunner, "save_checkpoint", kill)
+
+
+@pytest.mark.parametrize("keeps", [True, False])
+def test_a_stage_killed_while_it_saved_never_begins_anew_by_itself(
+    whole, small_config, tmp_path, monkeypatch, keeps
+):
+    """The epoch before is removed by then; the newest file is found without its pointer."""
+    config = small_config(checkpoint={"max_keep_ckpts": 1})
+    with monkeypatch.context() as patched:
+        kill_while_saving(patched, keeps)
+        with pytest.raises(Killed):
+            train(config, tmp_path)
+    left = [path.name for path in (tmp_path / "first").glob("*.pth")]
+    assert left == (["epoch_2.pth"] if keeps else [])
+    if keeps:
+        train(config, tmp_path)
+        assert same(tmp_path / "last.pth", whole / "last.pth")
+        logs = [log.read_text() for log in (tmp_path / "first").glob("*/vis_data/scalars.json")]
+        assert sorted(json.loads(line)["epoch"] for line in "".join(logs).splitlines()) == [1, 2]
+        return
+    with pytest.raises(CheckpointError, match="no checkpoint is left") as caught:
+        train(config, tmp_path)
+    assert caught.value.hint == "--redo first begins it anew"
 
 
 @pytest.mark.parametrize("moment", ["_finish", "_begin", "_publish"])

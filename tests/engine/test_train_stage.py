@@ -198,7 +198,7 @@ def test_what_a_stage_makes_wrong_elsewhere_names_the_stage(tiny_config):
 def test_files_that_do_not_exist_yet_are_no_problem(tiny_config):
     later = {
         "load_from": "stage:first/last.pth",
-        "model.backbone.pretrained": {"file": "stage:first/weights.pth"},
+        "model.backbone.pretrained": {"file": "stage:first/last.pth"},
     }
     stages = [
         {"type": "Train", "name": "first"},
@@ -236,6 +236,36 @@ def test_wrong_stages_are_refused(tiny_config, stages, at, what):
     assert what in problems(tiny_config(stages=stages))[at]
 
 
+def test_files_that_no_stage_leaves_are_refused(tiny_config):
+    misspelled = {"load_from": "stage:first/lsat.pth"}
+    stages = [
+        {"type": "Train", "name": "first"},
+        {"type": "Train", "name": "second", "config": misspelled},
+    ]
+    with pytest.raises(ConfigProblems) as caught:
+        check(tiny_config(stages=stages), "train")
+    (problem,) = caught.value.problems
+    assert problem.at == "stages[1].config"
+    assert "is to read 'lsat.pth', which stage 'first' does not leave" in problem.what
+    assert problem.hint == "did you mean 'last.pth'?"
+
+
+def test_stages_by_name_are_told_to_be_a_list(tiny_config):
+    with pytest.raises(ConfigProblems) as caught:
+        check(tiny_config(stages={"a": {"type": "Train", "name": "a"}}))
+    (problem,) = caught.value.problems
+    assert (problem.at, problem.what) == ("stages", "stages has the keys a")
+    assert problem.expected.startswith("a list of dict(type=..., name=...), or one plan")
+
+
+def test_a_list_ends_with_a_stage_that_trains(tiny_config, notes):
+    """Else nothing would say, after days, what model the last checkpoint is of."""
+    stages = [{"type": "Train", "name": "a"}, {"type": "notes.Note", "name": "b"}]
+    assert "'b', does not train" in problems(tiny_config(stages=stages))["stages"]
+    check(tiny_config(stages=stages[::-1]), "train")
+    check(tiny_config(stages={"type": "notes.Listed", "stages": stages}), "train")
+
+
 def test_the_last_stage_must_leave_a_network(tiny_config, notes, monkeypatch):
     note = notes.wsoltool_stages()[0]
     monkeypatch.setattr(note, "artefacts", ("tree.txt",))
@@ -257,8 +287,8 @@ def test_none_switches_stages_off(tiny_config):
 def test_the_final_config_is_that_of_the_last_training(tiny_config, notes, tmp_path):
     stages = [
         {"type": "Train", "name": "a"},
-        {"type": "Train", "name": "b", "config": {"load_from": "stage:a/last.pth"}},
         {"type": "notes.Note", "name": "c"},
+        {"type": "Train", "name": "b", "config": {"load_from": "stage:a/last.pth"}},
     ]
     config = tiny_config(stages=stages, work_dir="runs")
     assert stage_list.final_config(config).load_from == str(Path("runs/a/last.pth").absolute())
@@ -271,8 +301,6 @@ def test_the_final_config_is_that_of_the_last_training(tiny_config, notes, tmp_p
     assert found.load_from == str(tmp_path / "a" / "last.pth")
     assert "stages" not in found
     assert stage_list.final_config(found) is found
-    notes_only = tiny_config(stages=stages[2:])
-    assert stage_list.final_config(notes_only).to_dict() == tiny_config().to_dict()
 
 
 def test_a_plan_says_what_is_tested(tiny_config, notes, monkeypatch):
@@ -289,3 +317,53 @@ def test_a_plan_says_what_is_tested(tiny_config, notes, monkeypatch):
     monkeypatch.setattr(chain, "tested", lambda *_: (_ for _ in ()).throw(ConfigError("no")))
     with pytest.raises(WsolError, match="no"):
         check(config, "train")
+
+
+def test_what_is_tested_is_checked_by_plugins_and_built(tiny_config, notes, monkeypatch):
+    chain = notes.wsoltool_stage_plans()[0]
+    config = tiny_config(stages={"type": "notes.Chain"})
+    # The core's own check of whole configs knows which figures there are.
+    overrides = {"checkpoint": {"save_best": "nothing"}}
+    monkeypatch.setattr(chain, "tested", lambda self, config: with_overrides(config, overrides))
+    assert list(problems(config)) == ["stages, as tested: checkpoint.save_best"]
+    # Only a backbone that is built tells which steps there are.
+    overrides.clear()
+    overrides["model.inserts"] = [{"at": "stage9", "module": {"type": "BatchNorm"}}]
+    assert list(problems(config)) == ["stages, as tested: model.inserts[0].at"]
+    overrides.clear()
+    check(config, "train")
+
+
+@pytest.mark.parametrize("method", ["stages", "tested"])
+def test_a_plan_that_fails_is_told_of_unless_the_config_is_unsound(
+    tiny_config, notes, monkeypatch, method
+):
+    chain = notes.wsoltool_stage_plans()[0]
+    monkeypatch.setattr(chain, method, lambda self, config: config.model["head"]["none"])
+    sound = tiny_config(stages={"type": "notes.Chain"})
+    ((at, what),) = problems(sound).items()
+    assert at.startswith("stages")
+    assert "plan 'notes.Chain' fails on the config: KeyError: 'none'" in what
+    assert list(problems(tiny_config(stages=sound.stages, model=None))) == ["model"]
+
+
+def test_a_stage_that_fails_is_told_of_unless_the_config_is_unsound(tiny_config, notes):
+    stages = {"type": "notes.Chain", "count": 1}
+    told = problems(tiny_config(stages=stages, train_dataloader=None), "check")
+    assert list(told) == ["train_dataloader"]
+    config = tiny_config(stages=stages)
+    config.pop("train_dataloader")
+    ((at, what),) = problems(config, "check").items()
+    assert at.startswith("stages, stage 'n0'")
+    assert "stage 'n0' fails on the config: AttributeError" in what
+
+
+@pytest.mark.parametrize("value", [None, "x", 3])
+@pytest.mark.parametrize("key", ["model", "train_dataloader"])
+def test_readers_check_the_shape_before_stages_read_it(tiny_config, notes, key, value):
+    train = [{"type": "Train", "name": "a", "config": {"model.head.num_classes": 4}}]
+    for stages in ({"type": "notes.Chain"}, train):
+        config = tiny_config(stages=stages, **{key: value})
+        with pytest.raises(ConfigProblems) as caught:
+            stage_list.final_config(config)
+        assert [problem.at for problem in caught.value.problems] == [key]

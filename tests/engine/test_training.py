@@ -164,7 +164,20 @@ def test_resume_with_other_parameter_groups_is_refused(tiny_config, tmp_path):
 def test_latest_checkpoint_lies_in_the_folder_that_is_asked(tmp_path):
     assert latest_checkpoint(tmp_path) is None
     (tmp_path / "last_checkpoint").write_text("/elsewhere/epoch_3.pth")
+    (tmp_path / "epoch_3.pth").write_bytes(b"")
     assert latest_checkpoint(tmp_path) == tmp_path / "epoch_3.pth"
+
+
+@pytest.mark.parametrize("pointer", ["", "/elsewhere/epoch_9.pth"])
+def test_the_newest_readable_checkpoint_is_taken_where_a_save_was_killed(tmp_path, pointer):
+    (tmp_path / "last_checkpoint").write_text(pointer)
+    (tmp_path / "epoch_11.pth").write_bytes(b"half")
+    with pytest.raises(CheckpointError, match="no checkpoint is left") as caught:
+        latest_checkpoint(tmp_path)
+    assert caught.value.at == str(tmp_path)
+    for epoch in (8, 10):
+        torch.save({"state_dict": {}}, tmp_path / f"epoch_{epoch}.pth")
+    assert latest_checkpoint(tmp_path) == tmp_path / "epoch_10.pth"
 
 
 def test_class_count_must_fit_the_data(tiny_config, tmp_path):

@@ -23,8 +23,7 @@ def run(arguments: argparse.Namespace) -> None:
     check(config)
     stages = _stage_lines(config) if is_staged(config) else []
     if stages:
-        config = final_config(config)
-        check(config)
+        config = final_config(config)  # which has been checked, too
     # Weights are left out: a check needs neither network nor files.
     localizer = build_localizer(without_pretrained(plain(config.model)))
     lines = stages

@@ -11,6 +11,7 @@ def run(arguments: argparse.Namespace) -> None:
 
     from wsoltool.commands.options import config_of
     from wsoltool.engine.stage_list import is_staged
+    from wsoltool.engine.staged_training import StagesStopped
     from wsoltool.engine.training import train
 
     config = config_of(arguments)
@@ -30,6 +31,8 @@ def run(arguments: argparse.Namespace) -> None:
         if is_staged(config):
             without = " without --redo" if arguments.redo else ""
             again = f"the same command{without} goes on after the last saved epoch"
+        if arguments.redo and not isinstance(stop, StagesStopped):
+            again = "the same command begins anew what --redo names"
         raise KeyboardInterrupt(f"stopped\n{again}") from stop
     if is_main_process():
         print(f"checkpoint: {checkpoint}")

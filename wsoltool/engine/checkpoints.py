@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import warnings
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -122,12 +123,36 @@ def training_of(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def latest_checkpoint(work_dir: str | Path) -> Path | None:
-    """The newest checkpoint in a work directory, wherever that was moved to."""
+    """The newest checkpoint in a work directory, wherever that was moved to; None before the first.
+
+    A training that is killed while it saves may leave ``last_checkpoint`` empty, or naming a file
+    that was removed to make room: the newest ``epoch_*.pth`` that can be read is taken then.
+
+    Raises:
+        CheckpointError: There was one, and none is left.
+    """
     pointer = Path(work_dir) / "last_checkpoint"
     if not pointer.is_file():
         return None
     # The pointer holds the path at the time of writing; only its last part stays true.
-    return Path(work_dir) / Path(pointer.read_text().strip()).name
+    named = Path(work_dir) / Path(pointer.read_text().strip()).name
+    if named.is_file():
+        return named
+    for path in sorted(Path(work_dir).glob("epoch_*.pth"), key=_epoch, reverse=True):
+        with suppress(CheckpointError):
+            read_checkpoint(path)
+            return path
+    raise CheckpointError(
+        "no checkpoint is left of the training: it was stopped while it saved the only one",
+        at=str(work_dir),
+        expected="an epoch_*.pth that can be read",
+        hint="train anew; checkpoint.max_keep_ckpts=2 keeps the one before while one is saved",
+    )
+
+
+def _epoch(path: Path) -> int:
+    number = path.stem.rpartition("_")[2]
+    return int(number) if number.isdecimal() else -1
 
 
 def to_plain(node: Any) -> Any:

@@ -172,6 +172,8 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
         "save_param_scheduler": bool(config.get("param_scheduler")),
         **plain(config.get("checkpoint", {})),
     }
+    # A test's Runner validates too, in the training's folder: the curve there is the training's.
+    curve = [LearningCurveHook()] if "train_dataloader" in parts else []
     hooks: list[Hook] = [
         build("runner hook", hook, f"custom_hooks[{index}]")
         for index, hook in enumerate(plain(config.get("custom_hooks", [])))
@@ -200,7 +202,7 @@ def build_runner(config: Config, work_dir: Path, **parts: Any) -> QuietRunner:
                 SyncStatisticsHook(),
                 ProgressHook(log_interval),
                 ErasingHook(),
-                LearningCurveHook(),
+                *curve,
                 *hooks,
             ],
             randomness=randomness,

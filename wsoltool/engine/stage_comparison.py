@@ -20,6 +20,7 @@ from wsoltool.engine.stage_records import (
 )
 from wsoltool.engine.stages import Stage
 from wsoltool.errors import CheckpointError, ConfigError, ConfigProblems, WorkDirError, WsolError
+from wsoltool.plugin.manager import catalogue
 
 _SHOWN = 12
 
@@ -45,7 +46,8 @@ def stage_settings(stages: Sequence[Stage], config: Config, amp: bool) -> dict[s
     """Stage -> whatever its artefacts follow from: class, own settings, precision."""
     found = {}
     for stage in stages:
-        settings = {"stage": type(stage).__name__, **stage.settings(config)}
+        kind = catalogue().name_of("stage", type(stage))
+        settings = {"stage": kind, **stage.settings(config)}
         if stage.uses_amp:
             settings["amp"] = amp
         found[stage.name] = plain_settings(settings, f"settings of stage {stage.name!r}")

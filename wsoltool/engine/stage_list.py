@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,33 @@ from mmengine.config import Config
 from wsoltool.config import plain
 from wsoltool.engine.stage_records import RECORD
 from wsoltool.engine.stages import Stage, StagePlan
-from wsoltool.errors import ConfigError, WsolError, check_choice
+from wsoltool.engine.train_stage import Train, without_stages
+from wsoltool.errors import ConfigError, ConfigProblems, PluginError, WsolError, check_choice
 from wsoltool.plugin.manager import Catalogue, catalogue
 
 STAGES = "stages"
 LAST = "last.pth"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 _MANY = "a list of dict(type=..., name=...), or one plan dict(type=...)"
+
+
+class StageFailure(PluginError):
+    """A stage or plan that fails on a config, perhaps for the config's own shape."""
+
+
+@contextmanager
+def _failures_of(what: str, at: str | None = None) -> Iterator[None]:
+    """Tell of what is no expected error as the plan's or stage's."""
+    try:
+        yield
+    except WsolError:
+        raise
+    except Exception as error:
+        raise StageFailure(
+            f"{what} fails on the config: {type(error).__name__}: {error}",
+            at=at,
+            hint="a value that it reads may be missing, or of a wrong kind",
+        ) from error
 
 
 def is_staged(config: Config) -> bool:
@@ -40,7 +61,9 @@ def stages_of(config: Config, components: Catalogue | None = None) -> list[Stage
 def _stages(config: Config, components: Catalogue) -> list[Stage]:
     given = plain(config[STAGES])
     if isinstance(given, Mapping):
-        stages = list(_plan(given, components).stages(config))
+        plan = _plan(given, components)
+        with _failures_of(f"plan {given['type']!r}", STAGES):
+            stages = list(plan.stages(config))
         if not all(isinstance(stage, Stage) for stage in stages):
             raise ConfigError("the plan makes something that is no stage", at=f"{STAGES}.type")
     elif isinstance(given, (list, tuple)):
@@ -56,6 +79,8 @@ def _stages(config: Config, components: Catalogue) -> list[Stage]:
 
 
 def _plan(given: Mapping[str, Any], components: Catalogue) -> StagePlan:
+    if "type" not in given:
+        raise ConfigError(f"stages has the keys {', '.join(given)}", at=STAGES, expected=_MANY)
     return components.build(("stage plan",), given, STAGES)
 
 
@@ -76,12 +101,33 @@ def _check_names(stages: Sequence[Stage], is_list: bool) -> None:
                 earlier,
                 at=place,
             )
+        _check_files(stage, stages[:index], f"{place}.config" if is_list else place)
         earlier.append(name)
-    if LAST not in stages[-1].artefacts:
+    _check_last(stages[-1], is_list)
+
+
+def _check_files(stage: Stage, earlier: Sequence[Stage], at: str) -> None:
+    """Refuse what a stage's overrides name and no stage leaves."""
+    left = {one.name: one.artefacts for one in earlier}
+    for needed, file in stage.files if isinstance(stage, Train) else ():
+        what = f"stage {stage.name!r} is to read {file!r}, which stage {needed!r} does not leave"
+        check_choice(what, file, left[needed], at=at)
+
+
+def _check_last(stage: Stage, is_list: bool) -> None:
+    if LAST not in stage.artefacts:
         raise ConfigError(
-            f"the last stage, {stages[-1].name!r}, leaves no {LAST}",
+            f"the last stage, {stage.name!r}, leaves no {LAST}",
             at=STAGES,
             expected=f"one that trains, or another with {LAST} among its artefacts",
+        )
+    if is_list and not isinstance(stage, Train):
+        raise ConfigError(
+            f"the last stage, {stage.name!r}, does not train: no config says of what model its "
+            f"{LAST} is",
+            at=STAGES,
+            expected="a Train as the last of a list",
+            hint="a plan, dict(type=...), says what is tested",
         )
 
 
@@ -93,16 +139,21 @@ def stage_problems(
     Args:
         config: With ``stages``.
         components: The catalogue that ``type`` strings are looked up in.
-        told: Problems of the config itself, which its stages share.
+        told: Problems of the config itself, which its stages share. Where there are some, stages
+            that fail on its shape are passed over.
     """
+    told = list(told)
     try:
         stages = stages_of(config, components)
     except WsolError as error:
-        yield error.located(STAGES)
+        if not (told and isinstance(error, StageFailure)):
+            yield error.located(STAGES)
         return
     known = {str(problem) for problem in told}
     for index, stage in enumerate(stages):
         for problem in _problems_of(stage, config):
+            if told and isinstance(problem, StageFailure):
+                continue
             # Stages share what is wrong at the top level, or with what a plan was given.
             shared = f"{_place(config, index, '', problem.at or '')}: {problem.what}"
             if not known & {shared, str(problem)}:
@@ -113,10 +164,12 @@ def stage_problems(
 
 def _problems_of(stage: Stage, config: Config) -> Iterator[WsolError]:
     try:
-        stage.settings(config)
-        yield from stage.problems(config)
+        with _failures_of(f"stage {stage.name!r}"):
+            stage.settings(config)
+            found = list(stage.problems(config))
     except WsolError as error:
-        yield error
+        found = [error]
+    yield from found
 
 
 def _place(config: Config, index: int, name: str, at: str) -> str:
@@ -132,40 +185,61 @@ def _place(config: Config, index: int, name: str, at: str) -> str:
 
 def final_problems(config: Config, components: Catalogue) -> Iterator[WsolError]:
     """What is wrong with the config that a plan says is tested: not to be met after days."""
-    from wsoltool.preflight import find_problems
+    from wsoltool.models.builder import build_localizer, without_pretrained
+    from wsoltool.preflight import check
 
     if not isinstance(config[STAGES], Mapping):
-        return  # a stage was trained with it, and has been checked
+        return  # the last stage trains with it, and has checked it
     try:
-        for problem in find_problems(final_config(config), "check", components):
-            problem.at = f"{STAGES}, as tested: {problem.at}"
-            yield problem
+        tested = _tested(config, components)
+        check(tested, "check", components)
+        build_localizer(without_pretrained(plain(tested.model)))
+    except ConfigProblems as found:
+        problems: Sequence[WsolError] = found.problems
     except WsolError as error:
-        yield error.located(f"{STAGES}, as tested")
+        problems = [error]
+    else:
+        return
+    for problem in problems:
+        problem.at = f"{STAGES}, as tested" + (f": {problem.at}" if problem.at else "")
+        yield problem
+
+
+def _tested(config: Config, components: Catalogue) -> Config:
+    """What a plan says is tested."""
+    given = plain(config[STAGES])
+    plan = _plan(given, components)
+    with _failures_of(f"plan {given['type']!r}"):
+        return without_stages(plan.tested(config))
 
 
 def final_config(config: Config, checkpoint: str | Path | None = None) -> Config:
     """The config that the last stage's ``last.pth`` belongs to; without stages the config itself.
 
-    A plan says which; of a list it is that of the last stage that trains.
+    A plan says which; of a list it is that of the last stage, which trains.
 
     Args:
         config: As :func:`~wsoltool.config.load_config` returns it.
         checkpoint: Beside it lie the folders of the stages whose files the config names; where
             none is given, they lie in the config's work directory.
+
+    Raises:
+        ConfigProblems: The config has not the shape that stages rely on.
+        WsolError: Its stages cannot be made.
     """
     from wsoltool.engine.runner import planned_work_dir
-    from wsoltool.engine.train_stage import Train, without_stages
+    from wsoltool.preflight import find_problems
 
     if not is_staged(config):
         return config
-    given = plain(config[STAGES])
-    if isinstance(given, Mapping):
-        return without_stages(_plan(given, catalogue()).tested(config))
-    trained = [stage for stage in stages_of(config) if isinstance(stage, Train)]
-    if not trained:
-        return without_stages(config)
+    if problems := list(find_problems(config, "check", catalogue())):
+        raise ConfigProblems(problems, at=config.filename)
+    if isinstance(config[STAGES], Mapping):
+        return _tested(config, catalogue())
+    last = stages_of(config)[-1]
+    assert isinstance(last, Train), "no other stage is the last of a list"
     root = planned_work_dir(config) if checkpoint is None else Path(checkpoint).parent
     root = root.parent if (root / RECORD).is_file() else root
-    folders = {name: (root / name).absolute() for name in trained[-1].needs}
-    return trained[-1].training_config(config, folders)
+    folders = {name: (root / name).absolute() for name in last.needs}
+    with _failures_of(f"stage {last.name!r}"):
+        return last.training_config(config, folders)

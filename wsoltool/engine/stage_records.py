@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from itertools import zip_longest
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
 from wsoltool import __version__
 from wsoltool.errors import CheckpointError, ConfigError, WorkDirError
@@ -16,9 +17,18 @@ from wsoltool.paths import whole_file
 RECORD = "stage.json"
 RUNNING, FINISHED = "running", "finished"
 _FORMAT = "wsoltool stage 1"
-_ABSENT = "(none)"
 _SHOWN_LETTERS = 60
 _CHUNK = 1 << 20
+
+
+class _Absent:
+    """What stands where one of two settings has nothing."""
+
+    def __repr__(self) -> str:
+        return "(none)"
+
+
+_ABSENT = _Absent()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,33 +170,29 @@ def differences(old: Any, new: Any, at: str = "") -> Iterator[str]:
     Example:
         >>> old = {"train_cfg": {"max_epochs": 2}, "scales": [1, 2]}
         >>> list(differences(old, {"train_cfg": {"max_epochs": 3}, "scales": [1], "seed": 0}))
-        ['scales: [1, 2] -> [1]', 'seed: (none) -> 0', 'train_cfg.max_epochs: 2 -> 3']
+        ['scales[1]: 2 -> (none)', 'seed: (none) -> 0', 'train_cfg.max_epochs: 2 -> 3']
     """
     if isinstance(old, Mapping) and isinstance(new, Mapping):
         for key in sorted({*old, *new}):
-            here = f"{at}.{key}".lstrip(".")
-            if key in old and key in new:
-                yield from differences(old[key], new[key], here)
-            else:
-                yield f"{here}: {_shown(old, key)} -> {_shown(new, key)}"
-    elif _alike(old, new):
-        for index, (before, after) in enumerate(zip(old, new, strict=True)):
+            before, after = old.get(key, _ABSENT), new.get(key, _ABSENT)
+            yield from differences(before, after, f"{at}.{key}".lstrip("."))
+    elif isinstance(old, list) and isinstance(new, list):
+        for index, (before, after) in enumerate(zip_longest(old, new, fillvalue=_ABSENT)):
             yield from differences(before, after, f"{at}[{index}]")
     elif old != new or type(old) is not type(new):
-        yield f"{at}: {_short(old)} -> {_short(new)}"
+        yield f"{at}: {' -> '.join(_shown(old, new))}"
 
 
-def _alike(old: Any, new: Any) -> TypeGuard[list]:
-    """Whether both are lists of as many dicts or lists, compared one by one."""
-    if not (isinstance(old, list) and isinstance(new, list) and len(old) == len(new)):
-        return False
-    return all(isinstance(item, (dict, list)) for item in [*old, *new])
+def _shown(old: Any, new: Any) -> tuple[str, str]:
+    """Two values that differ, cut so that the first letter in which they do is among the shown."""
+    before, after = repr(old), repr(new)
+    pairs = enumerate(zip(before, after, strict=False))
+    alike = next((i for i, (a, b) in pairs if a != b), min(len(before), len(after)))
+    is_seen = max(len(before), len(after)) <= _SHOWN_LETTERS or alike < _SHOWN_LETTERS // 2
+    start = 0 if is_seen else alike - _SHOWN_LETTERS // 3
+    return _cut(before, start), _cut(after, start)
 
 
-def _shown(settings: Mapping[str, Any], key: str) -> str:
-    return _short(settings[key]) if key in settings else _ABSENT
-
-
-def _short(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= _SHOWN_LETTERS else f"{text[: _SHOWN_LETTERS - 4]} ..."
+def _cut(text: str, start: int) -> str:
+    kept = f"... {text[start:]}" if start else text
+    return kept if len(kept) <= _SHOWN_LETTERS else f"{kept[: _SHOWN_LETTERS - 4]} ..."

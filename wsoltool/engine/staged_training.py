@@ -26,8 +26,13 @@ from wsoltool.engine.stage_records import (
 )
 from wsoltool.engine.stages import Stage, StageWork
 from wsoltool.errors import CheckpointError, check_choice
+from wsoltool.paths import whole_file
 
 _DISCARDED = ".{}.discarded"
+
+
+class StagesStopped(KeyboardInterrupt):
+    """A training in stages was interrupted when all that was to be redone was discarded."""
 
 
 def train_stages(
@@ -50,6 +55,7 @@ def train_stages(
 
     Raises:
         WsolError: Before any stage runs, where what is there does not belong to this config.
+        StagesStopped: Interrupted by the keyboard while the stages ran.
     """
     stages = stages_of(config)
     for name in redo:
@@ -62,17 +68,25 @@ def train_stages(
     if resume and not progress.records:
         raise _nothing_to_resume(folder)
     on_main_process(lambda: _prepare(folder, config, stages, progress, again))
+    try:
+        _run_all(stages, StageWork(config, folder, amp=amp, launcher=launcher), progress)
+        on_main_process(lambda: _publish(folder / stages[-1].name / LAST, folder / LAST))
+    except KeyboardInterrupt as stop:
+        raise StagesStopped from stop
+    return folder / LAST
+
+
+def _run_all(stages: Sequence[Stage], whole: StageWork, progress: Progress) -> None:
+    """Run what is not finished; ``whole`` has the work directory as its folder."""
     for index, stage in enumerate(stages):
         # Absolute: data sets take relative paths from the folder of data.
-        folders = {one.name: (folder / one.name).absolute() for one in stages[:index]}
+        folders = {one.name: (whole.folder / one.name).absolute() for one in stages[:index]}
         begun = stage.name in progress.records
-        work = StageWork(config, folder / stage.name, folders, begun, amp, launcher)
+        work = replace(whole, folder=whole.folder / stage.name, folders=folders, resume=begun)
         finished = progress.is_finished(stage.name)
         _tell(f"stage {index + 1} of {len(stages)}: {stage.name} ({_state(begun, finished)})")
         if not finished:
             _run(stage, work, progress)
-    on_main_process(lambda: _publish(folder / stages[-1].name / LAST, folder / LAST))
-    return folder / LAST
 
 
 def _nothing_to_resume(folder: Path) -> CheckpointError:
@@ -99,24 +113,33 @@ def _prepare(
     folder: Path, config: Config, stages: Sequence[Stage], progress: Progress, redo: Sequence[str]
 ) -> None:
     """Discard what is redone, and what is published of it; write the config down."""
-    for stage in stages:
-        # Of a redo that was killed.
-        shutil.rmtree(folder / _DISCARDED.format(stage.name), ignore_errors=True)
-    for name in redo:
-        _discard(folder, name)
+    begun = [name for name in redo if _is_begun(folder / name)]
     if not all(progress.is_finished(stage.name) for stage in stages):
+        # Before any record goes: without them it would be taken for another run's.
         (folder / LAST).unlink(missing_ok=True)
+    _discard(folder, begun, [stage.name for stage in stages])
     config.dump(folder / Path(config.filename).name)
 
 
-def _discard(folder: Path, name: str) -> None:
-    path, gone = folder / name, folder / _DISCARDED.format(name)
+def _is_begun(path: Path) -> bool:
     if (path / RECORD).is_file():
-        # Renamed first: no interruption leaves a folder without its record.
-        path.replace(gone)
-        shutil.rmtree(gone)
-    else:
-        read_record(path)  # refuses files of something else
+        return True
+    read_record(path)  # refuses files of something else
+    return False
+
+
+def _discard(folder: Path, names: Sequence[str], stages: Sequence[str]) -> None:
+    """Remove folders of stages, and what a redo that was killed has left of any stage's."""
+    gone = [folder / _DISCARDED.format(name) for name in stages]
+    for path in gone:
+        shutil.rmtree(path, ignore_errors=True)
+    # Renamed first, the last one first: no interruption leaves a folder without its record, or a
+    # stage without one that it needs.
+    for name in reversed(names):
+        (folder / name).replace(folder / _DISCARDED.format(name))
+    for path in gone:
+        if path.exists():
+            shutil.rmtree(path)
 
 
 def _run(stage: Stage, work: StageWork, progress: Progress) -> None:
@@ -154,6 +177,5 @@ def _finish(stage: Stage, folder: Path, begun: StageRecord) -> None:
 
 
 def _publish(source: Path, target: Path) -> None:
-    partial = target.with_name(f"{target.name}.partial")
-    shutil.copyfile(source, partial)
-    partial.replace(target)
+    with source.open("rb") as left, whole_file(target) as file:
+        shutil.copyfileobj(left, file)

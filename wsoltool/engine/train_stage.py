@@ -10,12 +10,15 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dist import is_main_process
 
 from wsoltool.config import plain, with_overrides
 from wsoltool.engine.checkpoints import latest_checkpoint
 from wsoltool.engine.stages import Stage, StageWork
-from wsoltool.errors import ConfigError, ConfigProblems, WsolError
+from wsoltool.errors import CheckpointError, ConfigError, ConfigProblems, WsolError
 
+#: In a stage's folder: the config that it trains, whatever the whole config is called.
+CONFIG = "config.py"
 #: Before ``NAME/FILE`` in overrides: a file of the stage NAME.
 REFERENCE = "stage:"
 _REFERENCE = re.compile(REFERENCE + r"([\w-]+)/(.+)")
@@ -27,7 +30,7 @@ _SHOWING = ("map_source", "fusion", "boxes")
 
 
 class Train(Stage):
-    """Trains the config's model, and leaves ``last.pth``.
+    """Trains the config's model, and leaves ``last.pth``; beside it ``config.py`` says of what.
 
     Args:
         name: Of the stage.
@@ -61,7 +64,9 @@ class Train(Stage):
         for key in ("stages", "work_dir"):
             if key in self.overrides:
                 raise ConfigError(f"a stage cannot choose {key}", expected="it at the top level")
-        self.needs = tuple(dict.fromkeys([*needs, *_referred(self.overrides)]))
+        #: Stage and file that the overrides name.
+        self.files = tuple(dict.fromkeys(_referred(self.overrides)))
+        self.needs = tuple(dict.fromkeys([*needs, *(stage for stage, _ in self.files)]))
 
     def training_config(self, config: Config, folders: Mapping[str, Path]) -> Config:
         """What is trained: the config without ``stages``, with the overrides.
@@ -90,8 +95,9 @@ class Train(Stage):
 
         folders = {name: work.folders[name] for name in self.needs}
         config = self.training_config(work.config, folders)
-        newest = latest_checkpoint(work.folder)
-        resume = work.resume and newest is not None and newest.is_file()
+        resume = work.resume and self._has_saved(work.folder)
+        if is_main_process():
+            config.dump(work.folder / CONFIG)
         deterministic = torch.are_deterministic_algorithms_enabled()
         cudnn = torch.backends.cudnn.deterministic
         try:
@@ -101,6 +107,13 @@ class Train(Stage):
             torch.use_deterministic_algorithms(deterministic)
             torch.backends.cudnn.deterministic = cudnn
             _free_memory()
+
+    def _has_saved(self, folder: Path) -> bool:
+        try:
+            return latest_checkpoint(folder) is not None
+        except CheckpointError as error:
+            error.hint = f"--redo {self.name} begins it anew"
+            raise
 
     def problems(self, config: Config) -> Iterable[WsolError]:
         from wsoltool.preflight import check
@@ -167,8 +180,8 @@ def _check_model(config: Config) -> None:
     check_batch_size(localizer, plain(config.train_dataloader))
 
 
-def _referred(node: Any) -> Iterator[str]:
-    """Names of the stages whose files a part of a config names."""
+def _referred(node: Any) -> Iterator[tuple[str, str]]:
+    """Stage and file, wherever a part of a config names a file of a stage."""
     if isinstance(node, Mapping):
         for value in node.values():
             yield from _referred(value)
@@ -176,7 +189,7 @@ def _referred(node: Any) -> Iterator[str]:
         for item in node:
             yield from _referred(item)
     elif isinstance(node, str) and node.startswith(REFERENCE):
-        yield _parts(node)[0]
+        yield _parts(node)
 
 
 def _parts(reference: str) -> tuple[str, str]:

@@ -38,6 +38,7 @@ from wsoltool.engine.staged_training import train_stages
 from wsoltool.errors import CheckpointError, ConfigError, WorkDirError
 from wsoltool.models.builder import build_localizer
 from wsoltool.models.localizer import Localizer
+from wsoltool.paths import whole_file
 from wsoltool.preflight import check
 
 
@@ -98,9 +99,8 @@ def _publish(folder: Path) -> None:
     if newest is None:
         raise CheckpointError("training ended without a checkpoint", at=str(folder))
     content = read_checkpoint(newest)
-    partial = folder / f"{LAST}.partial"
-    torch.save({key: content[key] for key in ("meta", "state_dict")}, partial)
-    partial.replace(folder / LAST)
+    with whole_file(folder / LAST) as file:
+        torch.save({key: content[key] for key in ("meta", "state_dict")}, file)
 
 
 def training_runner(

@@ -152,6 +152,12 @@ class Catalogue:
         found = (name for kind in kinds for name in self._registries[kind].names())
         return tuple(n for n in found if scope is None or n.rpartition(".")[0] == scope)
 
+    def name_of(self, kind: str, cls: type) -> str:
+        """What configs call a class; one that no loaded plugin offers goes by module and name."""
+        registry = self._registries[kind]
+        offered = (name for name in registry.names() if registry.get(name) is cls)
+        return next(offered, f"{cls.__module__}.{cls.__qualname__}")
+
     def resolve(self, kinds: Sequence[str], name: object, at: str) -> type:
         """The class behind a ``type``.
 

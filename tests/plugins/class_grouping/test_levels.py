@@ -213,6 +213,24 @@ def test_no_validation_data_is_told_and_not_met():
         check(loaded("val_dataloader=None"), "train")
 
 
+@pytest.mark.parametrize(
+    ("option", "at"),
+    [
+        ("model=None", ["model"]),
+        ("model.head=None", ["model.head"]),
+        ("model.head=x", ["model.head", "model.head"]),
+        ("train_dataloader=None", ["train_dataloader"]),
+        ("randomness=None", ["randomness"]),
+    ],
+)
+def test_a_config_of_another_shape_is_refused_by_all_who_read_it(option, at):
+    for read in (final_config, check, lambda config: check(config, "train")):
+        with pytest.raises(ConfigProblems) as caught:
+            read(loaded(option))
+        # First of all; overrides of stages may not fit such a config either.
+        assert [problem.at for problem in caught.value.problems][: len(at)] == at
+
+
 def test_another_fusion_does_not_know_levels():
     with pytest.raises(ConfigError, match="the levels are fused by 'SingleView'"):
         built("model.fusion.type=SingleView")

@@ -15,7 +15,8 @@ from wsoltool.engine.scoring import load_localizer, score_checkpoint
 from wsoltool.engine.stage_list import final_config, stages_of
 from wsoltool.engine.stages import StageWork
 from wsoltool.engine.training import train
-from wsoltool.errors import ConfigError, DataError
+from wsoltool.errors import ConfigError, ConfigProblems, DataError
+from wsoltool.preflight import check
 from wsoltool.visualization.overlay import save_png
 from wsoltool_plugins.class_grouping import stages
 from wsoltool_plugins.class_grouping.grouping import cluster_rows, read_groups
@@ -67,7 +68,7 @@ def test_groups_are_k_means_on_the_rows_of_the_level_before(trained_levels, tiny
     assert grouping.seeds == (0, 0, 0)
     for level, (outer, count) in enumerate(((6, 4), (4, 3), (3, 2)), start=1):
         folder = trained_levels / f"level_{outer}"
-        names, vectors = class_vectors(folder, tiny_levels())
+        names, vectors = class_vectors(folder)
         assert names == grouping.names(level - 1)
         own = weights(folder)
         rows = [own[f"head.classifiers.{i}.weight"] for i in range(2)]
@@ -228,6 +229,17 @@ def test_another_orthogonal_weight_is_another_training(work, tiny_levels):
         train(tiny_levels(model__head__orthogonal=0), work)
 
 
+def test_a_renamed_config_goes_on(work, tiny_levels, tmp_path):
+    """What a stage was trained with is found by a name that is always the same."""
+    before = digests(work)
+    for name in ("groups_2", "level_2", FUSED):
+        shutil.rmtree(work / name)
+    renamed = tmp_path / "another_name.py"
+    tiny_levels().dump(renamed)
+    train(load_config(renamed), work)
+    assert digests(work)["groups_2"] == before["groups_2"]
+
+
 class Stopped(Exception):
     """What a killed process is to those who look at what it left."""
 
@@ -299,6 +311,27 @@ def test_stages_stand_in_a_list_as_well(tiny_levels, tmp_path):
     last = read_checkpoint(tmp_path / "work/grouped/epoch_2.pth")
     assert last["meta"]["epoch"] == 2
     score_checkpoint(config, tmp_path / "work/last.pth", tmp_path / "test")
+
+
+def test_a_list_cannot_end_with_a_fusion(tiny_levels):
+    """The ensemble is in no stage's config: only a plan says that it is tested."""
+    single, grouped = (
+        {"type": "class_grouping.TrainLevel", "name": name, "num_classes": count}
+        for name, count in (("single", 6), ("grouped", 2))
+    )
+    pairs = {"type": "class_grouping.ClusterClasses", "name": "pairs", "of": "single"}
+    fuse = {"type": "class_grouping.FuseLevels", "name": "fused", "levels": ["single", "grouped"]}
+    config = tiny_levels()
+    config["stages"] = [
+        single,
+        {**pairs, "clusters": 2},
+        {**grouped, "groups": "pairs"},
+        {**fuse, "groups": "pairs"},
+    ]
+    with pytest.raises(ConfigProblems, match="'fused', does not train"):
+        check(config, "train")
+    with pytest.raises(ConfigError, match="'fused', does not train"):
+        final_config(config)
 
 
 def test_groups_of_another_network_are_refused(work, tiny_levels):
