@@ -19,7 +19,7 @@ from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import collate
 from wsoltool.evaluation.objects import image_classes
 from wsoltool.functional.boxes import box_iou
-from wsoltool.models.localizer import ClassQuery, Localizer
+from wsoltool.models.localizer import ClassQuery, Localizer, labels_and_top1
 from wsoltool.models.prediction import Prediction
 from wsoltool.structures import Sample
 from wsoltool.visualization.class_rows import ClassRow
@@ -37,7 +37,8 @@ def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Itera
     """
     localizer: Localizer = model.module if is_model_wrapper(model) else model
     localizer.eval()
-    query = labels_and_predicted if dataset.multi_label else localizer.class_query
+    # Metrics may have asked for fewer classes than pictures need, or for more.
+    query = labels_and_predicted if dataset.multi_label else labels_and_top1
     make = _several_item if dataset.multi_label else _item
     indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     for index in indices:
