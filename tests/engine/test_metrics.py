@@ -154,6 +154,34 @@ def test_classification_alone_runs_the_first_view_and_makes_no_map(
             predictions[0].boxes(0)
 
 
+def test_all_metrics_together_fuse_each_class_once(monkeypatch):
+    config = load_config("cam/cam_small_creatures_multilabel.py")
+    model = build_localizer(plain(config.model)).eval()
+    images, ran = (
+        Creatures("test", length=1, instances=3, multi_label=True, num_classes=5),
+        Counter(),
+    )
+    metrics = [SegmentationMetric(), DetectionMetric(min_score=0.0), ClassificationMetric()]
+    monkeypatch.setattr(model.fusion, "fuse", counted(model.fusion.fuse, ran, "fuse"))
+    prepare_scoring(model, metrics, images, "test_dataloader")
+    (prediction,) = model.test_step(collate([images[0]]))
+    for metric in metrics:
+        metric.process(None, [prediction])
+    assert ran["fuse"] == 5
+    ran.clear()
+    (item,) = gallery_items(model, images, 1)
+    assert ran["fuse"] == len(item.rows)
+
+
+def test_the_table_fuses_once_for_boxes_and_the_protocol_of_the_same_size(model, monkeypatch):
+    ran = Counter()
+    monkeypatch.setattr(model.fusion, "fuse", counted(model.fusion.fuse, ran, "fuse"))
+    images, model = Creatures("test", length=1, image_size=64), model.eval()
+    table = LocalizationMetric(("tight", "wsolevaluation"))
+    table.process(None, model.test_step(collate([images[0]])))
+    assert ran["fuse"] == 2  # at 64 and at 224 pixels
+
+
 def counted(function, ran, name):
     def run(*args):
         ran.update([name])

@@ -75,7 +75,7 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
     return GalleryItem(
         name=sample.image_id,
         image=dataset.load(index),
-        localization_map=prediction.map(own.class_id),
+        localization_map=own.map,
         predicted=own.boxes.xyxy,
         truth=own.truth,
         parts=_NONE if parts is None else parts,
@@ -100,7 +100,7 @@ def _several_item(prediction: Prediction, dataset: LocalizationDataset, index: i
     rows = [
         ClassRow(
             said[own.class_id] + ("" if own.class_id in known else " (no label)"),
-            prediction.map(own.class_id),
+            own.map,
             own.boxes.xyxy,
             own.truth,
             prediction.branches_at(own.class_id),
@@ -123,11 +123,12 @@ def _several_item(prediction: Prediction, dataset: LocalizationDataset, index: i
 
 
 class _Found:
-    """The boxes of one class, and how well the surest fits.
+    """The map and the boxes of one class, and how well the surest fits.
 
     Attributes:
         class_id: The class.
         score: Its probability.
+        map: ``(H, W)``, its localization map; the boxes are found in it.
         boxes: The extractor's.
         truth: ``(M, 4)`` true boxes of the class.
         iou: Of the surest box with the true one that it fits best; None without true ones.
@@ -136,6 +137,7 @@ class _Found:
     def __init__(self, prediction: Prediction, class_id: int) -> None:
         self.class_id = class_id
         self.score = float(prediction.scores[class_id])
+        self.map = prediction.map(class_id)
         self.boxes = prediction.boxes(class_id)
         self.truth = _true_boxes(prediction.sample, class_id)
         overlaps = box_iou(self.boxes.xyxy[:1], self.truth) if len(self.truth) else None
