@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mmengine.config import Config
@@ -21,7 +22,7 @@ from wsoltool.plugin.manager import Catalogue, catalogue
 from wsoltool.preflight_data import reader_problems
 from wsoltool.preflight_model import list_problems, model_problems, with_one_model
 from wsoltool.preflight_optimization import OPTIMIZATION, optimization_problems
-from wsoltool.registry import KINDS, SLOTS, argument_problems
+from wsoltool.registry import KINDS, SLOTS, argument_problems, handed_on
 
 #: Top-level key -> what it holds, in the order in which the manual explains them.
 TOP_LEVEL: dict[str, str] = {
@@ -182,11 +183,13 @@ def _paths(tree: Mapping[str, Any]) -> Iterable[ConfigError]:
             yield ConfigError(f"{key} is {value!r}", at=key, expected="a path, as a string")
 
 
-def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
-    """Resolve every component below a node and bind its arguments."""
+def _walk(
+    node: Any, at: str, components: Catalogue, within: _Slot | None = None
+) -> Iterable[WsolError]:
+    """Resolve every component below a node, which is within a slot or not; bind its arguments."""
     if isinstance(node, (list, tuple)):
         for index, item in enumerate(node):
-            yield from _walk(item, f"{at}[{index}]", components)
+            yield from _walk(item, f"{at}[{index}]", components, within)
     elif isinstance(node, Mapping):
         for key, value in node.items():
             here = f"{at}.{key}" if at else key
@@ -195,20 +198,36 @@ def _walk(node: Any, at: str, components: Catalogue) -> Iterable[WsolError]:
                 continue
             # What has a name of its own may be called as a slot is.
             if key in SLOTS and not _NAMES.fullmatch(at):
-                yield from _slot_problems(value, SLOTS[key], here, components)
-                if isinstance(value, Mapping) and _are_named(value):
-                    for name, item in value.items():
-                        yield from _walk(item, f"{here}.{name}", components)
-                    continue
-            yield from _walk(value, here, components)
+                slot = _Slot.of(key, within)
+                yield from _slot_problems(value, slot, here, components)
+                named = isinstance(value, Mapping) and _are_named(value)
+                for name, item in value.items() if named else ():
+                    yield from _walk(item, f"{here}.{name}", components, slot)
+                if not named:
+                    yield from _walk(value, here, components, slot)
+            else:
+                yield from _walk(value, here, components, within)
 
 
-def _slot_problems(
-    value: Any, kinds: Sequence[str], at: str, components: Catalogue
-) -> Iterable[WsolError]:
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    """The kinds that may stand in a slot, and the arguments that the builder injects there."""
+
+    kinds: tuple[str, ...]
+    supplied: Mapping[str, str]
+
+    @classmethod
+    def of(cls, key: str, within: _Slot | None) -> _Slot:
+        kinds = SLOTS[key]
+        if within is not None:
+            return cls(kinds, handed_on(within.kinds, key, within.supplied))
+        return cls(kinds, {name: kind for kind in kinds for name in KINDS[kind].injected})
+
+
+def _slot_problems(value: Any, slot: _Slot, at: str, components: Catalogue) -> Iterable[WsolError]:
     if isinstance(value, (list, tuple)):
         for index, item in enumerate(value):
-            yield from _slot_problems(item, kinds, f"{at}[{index}]", components)
+            yield from _slot_problems(item, slot, f"{at}[{index}]", components)
         return
     if value is None:
         return
@@ -217,16 +236,15 @@ def _slot_problems(
         return
     if _are_named(value):
         for name, item in value.items():
-            yield from _slot_problems(item, kinds, f"{at}.{name}", components)
+            yield from _slot_problems(item, slot, f"{at}.{name}", components)
         return
     try:
-        cls = components.resolve(kinds, value.get("type"), f"{at}.type")
+        cls = components.resolve(slot.kinds, value.get("type"), f"{at}.type")
     except WsolError as error:
         yield error
         return
-    supplied = {name for kind in kinds for name in KINDS[kind].injected}
     given = [key for key in value if key != "type"]
-    yield from argument_problems(cls, given, at, supplied)
+    yield from argument_problems(cls, given, at, slot.supplied)
 
 
 def _are_named(value: Mapping[str, Any]) -> bool:

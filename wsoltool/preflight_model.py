@@ -20,7 +20,7 @@ from wsoltool.registry import argument_problems
 def model_problems(model: Mapping[str, Any], purpose: str) -> Iterable[WsolError]:
     """Problems of ``model`` in a config's plain tree; its components are not looked up."""
     from wsoltool.models.ensemble import not_trained
-    from wsoltool.models.ensemble_config import NOT_IN_MEMBERS, ensemble_problems
+    from wsoltool.models.ensemble_config import ensemble_problems, is_ensemble, localizer_part
 
     kind = model.get("type", "Localizer")
     if kind not in ("Localizer", "Ensemble"):
@@ -28,7 +28,7 @@ def model_problems(model: Mapping[str, Any], purpose: str) -> Iterable[WsolError
         hint = did_you_mean(str(kind), known)
         what = f"model {kind!r} not found"
         yield UnknownComponentError(what, at="model.type", known=known, hint=hint)
-    if kind != "Ensemble":
+    if not is_ensemble(model):
         yield from _localizer_problems(model, "model")
         return
     if purpose == "train":
@@ -37,9 +37,7 @@ def model_problems(model: Mapping[str, Any], purpose: str) -> Iterable[WsolError
     members = model.get("members")
     for name, member in members.items() if isinstance(members, Mapping) else ():
         if isinstance(member, Mapping):
-            left = ("classes", *NOT_IN_MEMBERS)
-            own = {key: value for key, value in member.items() if key not in left}
-            yield from _localizer_problems(own, f"model.members.{name}")
+            yield from _localizer_problems(localizer_part(member), f"model.members.{name}")
 
 
 def _localizer_problems(model: Mapping[str, Any], at: str) -> Iterable[WsolError]:
@@ -67,12 +65,14 @@ def _localizer_problems(model: Mapping[str, Any], at: str) -> Iterable[WsolError
 
 def with_one_model(config: Config) -> Iterable[tuple[Config, str]]:
     """The config as plugins know configs, and the path of what stands there as ``model``."""
+    from wsoltool.models.ensemble_config import is_ensemble
+
     model = config.get("model")
-    members = model.get("members") if isinstance(model, Mapping) else None
-    if not isinstance(members, Mapping):
+    if not is_ensemble(model):
         yield config, ""
         return
-    for name, member in members.items():
+    members = model.get("members")
+    for name, member in members.items() if isinstance(members, Mapping) else ():
         if isinstance(member, Mapping):
             shared = {key: value for key, value in model.items() if key != "members"}
             own = {key: value for key, value in member.items() if key != "classes"}

@@ -7,12 +7,14 @@ component of a kind is registered.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any
+from typing import Any, TypeVar
 
 from wsoltool.errors import ConfigError, PluginError, did_you_mean
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,26 @@ SLOTS: dict[str, tuple[str, ...]] = {
     "custom_hooks": ("runner hook",),
     "stages": ("stage", "stage plan"),
 }
+
+
+def handed_on(kinds: Sequence[str], key: str, supplied: Mapping[str, T]) -> Mapping[str, T]:
+    """What the builder injects into a component that stands within another one, under ``key``.
+
+    The same as into the other one where the slot is for the same kinds, as a data set's in a data
+    set; nothing where it is not.
+
+    Args:
+        kinds: That the outer component was chosen from.
+        key: The slot's.
+        supplied: Injected into the outer component, by argument.
+
+    Example:
+        >>> handed_on(("data set",), "dataset", {"data_root": "here"})
+        {'data_root': 'here'}
+        >>> handed_on(("CAM head",), "module", {"channels": {"last": 8}})
+        {}
+    """
+    return supplied if set(SLOTS.get(key, ())) == set(kinds) else {}
 
 
 class Registry:

@@ -11,6 +11,7 @@ from mmengine.config import Config
 from wsoltool.config import plain, walk_types, with_overrides
 from wsoltool.engine.stages import Stage, StagePlan
 from wsoltool.errors import ConfigError, is_whole
+from wsoltool.models.ensemble_config import member_of
 from wsoltool_plugins.class_grouping.rest import FUSION, NAME, WithRest
 from wsoltool_plugins.class_grouping.stages import (
     ClusterClasses,
@@ -18,9 +19,6 @@ from wsoltool_plugins.class_grouping.stages import (
     TrainLevel,
     check_seed,
 )
-
-#: Parts of a model that a member of an ensemble has not.
-_NOT_IN_MEMBERS = ("type", "fusion", "boxes", "batch_augmentations", "frozen", "norm_eval")
 
 
 class Levels(StagePlan):
@@ -141,5 +139,5 @@ def _level(count: int) -> str:
 
 
 def _member(model: Mapping[str, Any], num_classes: int) -> dict[str, Any]:
-    own = {key: value for key, value in model.items() if key not in _NOT_IN_MEMBERS}
+    own = member_of(model)
     return {**own, "head": {**own["head"], "num_classes": num_classes}}

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from wsoltool.errors import ConfigError, EvaluationError, ShapeError
-from wsoltool.functional.maps import minmax_normalize, resize_maps
+from wsoltool.functional.maps import minmax_normalize, normalize_for_resizing, resize_maps
 
 VALUES = st.floats(-1e6, 1e6, width=32)
 MAPS = arrays(np.float32, array_shapes(min_dims=2, max_dims=4, max_side=6), elements=VALUES)
@@ -157,3 +157,33 @@ def test_unchecked_maps_that_are_not_finite_stay_so_and_leave_the_others_alone(w
     found = minmax_normalize(maps, check=False)
     assert found[0].isnan().any()
     assert torch.equal(found[1:], torch.tensor([[[0.0, 0.25, 1.0]], [[0.0, 0.0, 0.0]]]))
+
+
+@given(
+    sides=st.tuples(*[st.integers(1, 9)] * 2),
+    size=st.tuples(*[st.integers(1, 40)] * 2),
+    seed=st.integers(0, 999),
+)
+def test_maps_that_are_normalised_for_resizing_are_so_once_resized(sides, size, seed):
+    maps = torch.randn(2, 3, *sides, generator=torch.Generator().manual_seed(seed)) * 5 + 1
+    found = resize_maps(normalize_for_resizing(maps, size), size)
+    resized = resize_maps(maps, size)
+    ranges = resized.amax((-2, -1)) - resized.amin((-2, -1))
+    # Rounding is as large as the range of a map that hardly varies.
+    clear = (ranges > 1e-2) | (ranges == 0)
+    torch.testing.assert_close(found[clear], minmax_normalize(resized)[clear], rtol=0, atol=1e-3)
+    plain = ranges > 1
+    torch.testing.assert_close(found[plain], minmax_normalize(resized)[plain], rtol=0, atol=5e-6)
+
+
+def test_what_cannot_be_normalised_for_resizing():
+    assert not normalize_for_resizing(torch.full((2, 3, 3), 0.1), (50, 70)).any()
+    for bad in (torch.nan, torch.inf):
+        maps = torch.zeros(3, 3)
+        maps[1, 1] = bad
+        with pytest.raises(EvaluationError, match="NaN or infinity"):
+            normalize_for_resizing(maps, (6, 6))
+    with pytest.raises(ShapeError, match="cannot resize"):
+        normalize_for_resizing(torch.zeros(3, 3), (0, 3))
+    with pytest.raises(ShapeError, match="not localization maps"):
+        normalize_for_resizing(torch.zeros(3, 3, dtype=torch.int64), (3, 3))

@@ -278,6 +278,7 @@ class TestRefusals:
             ({"members": {"a": 3}}, "model.members.a"),
             ({"members": {"a.b": member()}}, "model.members.a.b"),
             ({"members": {"items": member()}}, "model.members.items"),
+            ({"members": {"training": member()}}, "model.members.training"),
             ({"members": {"a": member(fusion={"type": "Flip"})}}, "model.members.a.fusion"),
             ({"members": {"a": member(boxes={"type": "OtsuBoxes"})}}, "model.members.a.boxes"),
             ({"members": {"a": member(frozen="stage1")}}, "model.members.a.frozen"),

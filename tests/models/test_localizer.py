@@ -125,15 +125,30 @@ class TestClasses:
                 np.testing.assert_allclose(prediction.map(class_id), expected, atol=1e-6)
 
     def test_no_image_asks_for_any_class(self, mirror, batch):
-        # Heads and map sources still see one class: none of them must cope with none.
         class Asked(MapSource):
             def maps(self, backbone, head, images, features, class_ids):
-                assert class_ids.tolist() == [[0], [0]]
+                raise AssertionError("no map is wanted")
+
+        model = mirror(
+            map_source=Asked(), fusion=MultiScale(scales=(1.0, 0.5), score_scales=(0.5,))
+        )
+        model.class_query = lambda sample, scores: []
+        predictions = model.test_step(batch(0, 1))
+        assert [p.class_ids for p in predictions] == [(), ()]
+        assert predictions[0].scores.shape == (3,)
+        # The first view, whose features boxes and part maps are of, and those with scores.
+        assert len(model.backbone.shown) == 2
+
+    def test_an_image_that_asks_for_none_beside_others_that_do(self, mirror, batch):
+        # Heads and map sources still see one class of it: none of them must cope with none.
+        class Asked(MapSource):
+            def maps(self, backbone, head, images, features, class_ids):
+                assert class_ids.tolist() == [[0], [2]]
                 return head.maps(features, class_ids)
 
         model = mirror(map_source=Asked())
-        model.class_query = lambda sample, scores: []
-        assert [p.class_ids for p in model.test_step(batch(0, 1))] == [(), ()]
+        model.class_query = lambda sample, scores: [2] * sample.label
+        assert [p.class_ids for p in model.test_step(batch(0, 1))] == [(), (2,)]
 
     def test_classes_are_asked_before_views_without_scores_run(self, mirror, batch):
         # Otherwise the features of all views would be in memory together.

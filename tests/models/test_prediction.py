@@ -1,5 +1,7 @@
 """Where a map lies in the image, which way round, and what the box extractor is told."""
 
+import weakref
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,47 @@ def test_the_original_size_is_the_default_and_others_show_the_whole_image_too():
     assert prediction.map(3).shape == (6, 10)
     assert prediction.map(3, (2, 2)).tolist() == [[0.0, 0.5], [1.0, 0.25]]
     assert prediction.map(3, (224, 200)).shape == (224, 200)
+
+
+class Counting(SingleView):
+    """Counts the maps that it makes."""
+
+    def __init__(self):
+        super().__init__()
+        self.made = 0
+
+    def fuse(self, maps, size):
+        self.made += 1
+        return super().fuse(maps, size)
+
+
+def test_a_map_is_made_once_while_somebody_holds_it():
+    prediction = predicted(torch.rand(2, 3, 3), (6, 8), class_ids=(3, 1))
+    fusion = prediction._fusion = Counting()
+    first = prediction.map(3)
+    assert prediction.map(3, (6, 8)) is first
+    prediction.boxes(3)
+    assert fusion.made == 1
+    # Another size and another class are other maps.
+    small, other = prediction.map(3, (3, 4)), prediction.map(1)
+    assert (small.shape, fusion.made) == ((3, 4), 3)
+    assert not np.array_equal(other, first)
+    # Held by nobody it is gone: predictions of a batch live until all of it is scored.
+    gone, expected = weakref.ref(first), first.copy()
+    del first
+    prediction._extractor.seen = None
+    assert gone() is None
+    assert np.array_equal(prediction.map(3), expected)
+    assert fusion.made == 4
+
+
+def test_boxes_are_found_once():
+    prediction = predicted(torch.rand(2, 3, 3), (6, 8), class_ids=(3, 1))
+    fusion = prediction._fusion = Counting()
+    first = prediction.boxes(3)
+    assert prediction.boxes(3) is first
+    assert prediction.boxes(1) is not first
+    assert fusion.made == 2
 
 
 def test_a_crop_is_pasted_where_it_was_cut():

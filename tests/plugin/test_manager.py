@@ -6,11 +6,13 @@ import textwrap
 from importlib import metadata
 
 import pytest
+from mmengine.config import Config
 
 from wsoltool.errors import ConfigError, PluginError, UnknownComponentError
 from wsoltool.models.contracts import BoxExtractor
 from wsoltool.plugin import hookspecs, manager
 from wsoltool.plugin.manager import Catalogue, Origin, discover
+from wsoltool.preflight import find_problems
 
 GOOD = """
     '''A title.'''
@@ -254,6 +256,91 @@ def test_nested_components_are_built_first():
     config = {"type": "cam.CAMHead", "num_classes": 3, "loss": {"type": "BinaryCrossEntropy"}}
     head = Catalogue().build(["CAM head"], config, "model.head", channels={"last": 4})
     assert type(head.criterion).__name__ == "BinaryCrossEntropy"
+
+
+WITH_SLOTS = """
+    '''A title.'''
+    from wsoltool.plugin import hookimpl
+
+    @hookimpl
+    def wsoltool_recalibrations():
+        from wsoltool.models.contracts import Recalibration
+
+        class Rec(Recalibration):
+            def __init__(self, channels, module=None):
+                super().__init__()
+                self.channels, self.inner = channels, module
+
+            def forward(self, features):
+                return features
+
+        return [Rec]
+
+    @hookimpl
+    def wsoltool_cam_heads():
+        from wsoltool.models.contracts import CAMHead
+
+        class Head(CAMHead):
+            def __init__(self, channels, module=None, head=None):
+                super().__init__()
+                self.channels, self.module, self.inner = channels, module, head
+
+            def logits(self, features): ...
+            def loss(self, features, samples): ...
+            def maps(self, features, class_ids): ...
+
+        return [Head]
+"""
+
+
+def test_what_is_injected_reaches_components_of_the_same_kinds_alone(make_plugin):
+    catalogue = make_plugin("slots", WITH_SLOTS)
+    channels, rec = {"last": 4}, {"type": "slots.Rec"}
+    inner = {"type": "slots.Head", "head": {"type": "slots.Head"}}
+    head = catalogue.build(["CAM head"], inner, "model.head", channels=channels)
+    assert head.inner.channels is channels
+    kinds = ["recalibration", "eraser"]
+    module = catalogue.build(kinds, {**rec, "module": rec}, "m", channels=4, stride=2)
+    assert module.inner.channels == 4
+    # A head's channels are a dict by point, a recalibration's a number.
+    config = {"type": "slots.Head", "module": rec}
+    with pytest.raises(ConfigError, match="Rec needs the argument 'channels'") as caught:
+        catalogue.build(["CAM head"], config, "model.head", channels=channels)
+    assert caught.value.at == "model.head.module"
+    config["module"] = {**rec, "channels": 8}
+    assert catalogue.build(["CAM head"], config, "h", channels=channels).module.channels == 8
+    # Nor behind a component of another kind.
+    config = {"type": "slots.Head", "module": {**rec, "channels": 8, "module": rec}}
+    with pytest.raises(ConfigError, match="Rec needs the argument 'channels'") as caught:
+        catalogue.build(["CAM head"], config, "model.head", channels=channels)
+    assert caught.value.at == "model.head.module.module"
+
+
+@pytest.mark.parametrize(
+    ("head", "missing"),
+    [
+        ({}, None),
+        ({"head": {"type": "slots.Head"}}, None),
+        ({"module": {"type": "slots.Rec", "channels": 8}}, None),
+        ({"module": {"type": "slots.Rec"}}, "model.head.module"),
+        ({"module": [{"type": "slots.Rec"}]}, "model.head.module[0]"),
+        ({"module": {"a": {"type": "slots.Rec"}}}, "model.head.module.a"),
+        (
+            {"module": {"type": "slots.Rec", "channels": 8, "module": {"type": "slots.Rec"}}},
+            "model.head.module.module",
+        ),
+    ],
+)
+def test_the_preflight_knows_what_will_be_injected(make_plugin, head, missing):
+    catalogue = make_plugin("slots", WITH_SLOTS)
+    rec = {"type": "slots.Rec", "module": {"type": "slots.Rec"}}
+    head = {"type": "slots.Head", **head}
+    backbone = {"type": "SmallNet"}
+    model = {"backbone": backbone, "head": head, "inserts": [{"at": "stage1", "module": rec}]}
+    found = list(find_problems(Config({"model": model}), "check", catalogue))
+    assert [(problem.what, problem.at) for problem in found] == (
+        [] if missing is None else [("Rec needs the argument 'channels'", missing)]
+    )
 
 
 def test_built_objects_pass_and_others_do_not(make_plugin):

@@ -277,6 +277,26 @@ def test_an_empty_gallery_is_a_page(tmp_path):
     assert page.all("img", "src") == []
 
 
+def test_parts_stand_in_every_classs_row_and_in_the_legend_where_they_are_drawn(tmp_path):
+    boxes = {"parts": np.array([[10, 10, 20, 20]]), "truth": np.array([[5, 5, 60, 70]])}
+    alone, shown = item(predicted=boxes["truth"] + 90, **boxes), item(parts=boxes["parts"])
+    values = np.zeros((224, 224), np.float32)
+    shown.rows = [ClassRow(name, values, boxes["truth"] + 90, boxes["truth"]) for name in "ab"]
+    picture, left = draw_item(shown), 2 * (224 + 4)
+    for top in (0, 224 + 4):
+        assert tuple(picture[top + 10, left + 10]) == PART_COLOR
+        assert np.array_equal(picture[top : top + 224, left:], draw_item(alone)[:, left:])
+    for one, legend in (
+        (item(), ["truth", "predicted"]),
+        (alone, ["truth", "predicted", "part"]),
+        (shown, ["truth", "predicted", "part"]),
+    ):
+        text = write_gallery(tmp_path, [one], "t", {}).read_text()
+        assert [
+            name for name in ("truth", "predicted", "part") if f"</span>{name}" in text
+        ] == legend
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(WorkDirError, match="cannot be written"):

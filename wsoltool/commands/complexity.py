@@ -70,7 +70,9 @@ def _build(config: Config, size: Size, points: bool) -> Localizer:
 
 
 def _without_inserts(model: dict[str, Any]) -> dict[str, Any]:
-    if "members" not in model:
+    from wsoltool.models.ensemble_config import is_ensemble
+
+    if not is_ensemble(model):
         return {**model, "inserts": ()}
     members = {name: own and _without_inserts(own) for name, own in model["members"].items()}
     return {**model, "members": members}

@@ -12,7 +12,7 @@ from torch import Tensor
 from wsoltool.config import plain
 from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.errors import ConfigError
-from wsoltool.evaluation.further import FurtherMetric
+from wsoltool.evaluation.further import AskingMetric, FurtherMetric
 from wsoltool.evaluation.metric import LocalizationMetric
 from wsoltool.models.contracts import BoxExtractor
 from wsoltool.models.localizer import Localizer
@@ -54,7 +54,9 @@ def localization_of(metrics: Iterable[BaseMetric]) -> LocalizationMetric | None:
 def prepare_scoring(
     model: Localizer, metrics: Sequence[BaseMetric], dataset: LocalizationDataset, loader: str
 ) -> None:
-    """Let the model map the classes that the metrics look at, besides those it maps anyway.
+    """Let the model map the classes that the metrics look at, and no others.
+
+    A metric that does not say which looks at those that the model maps anyway: label and surest.
 
     Raises:
         ConfigError: The localization table is asked of images with several labels.
@@ -65,14 +67,15 @@ def prepare_scoring(
             at=f"evaluation, for {loader}.dataset",
             expected="evaluation=None and metrics=[dict(type='DetectionMetric')]",
         )
-    further = [metric for metric in metrics if isinstance(metric, FurtherMetric)]
-    usual = model.class_query
+    asking = [metric for metric in metrics if isinstance(metric, AskingMetric)]
+    usual = [] if len(asking) == len(metrics) else [model.class_query]
 
     def query(sample: Sample, scores: Tensor) -> list[int]:
-        asked = [usual(sample, scores), *(m.asked_classes(sample, scores.numpy()) for m in further)]
+        asked = [ask(sample, scores) for ask in usual]
+        asked += [metric.asked_classes(sample, scores.numpy()) for metric in asking]
         return list(dict.fromkeys(class_id for classes in asked for class_id in classes))
 
-    if further:
+    if asking:
         model.class_query = query
 
 

@@ -19,7 +19,7 @@ from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import collate
 from wsoltool.evaluation.objects import image_classes
 from wsoltool.functional.boxes import box_iou
-from wsoltool.models.localizer import ClassQuery, Localizer
+from wsoltool.models.localizer import ClassQuery, Localizer, labels_and_top1
 from wsoltool.models.prediction import Prediction
 from wsoltool.structures import Sample
 from wsoltool.visualization.class_rows import ClassRow
@@ -37,7 +37,8 @@ def gallery_items(model: Any, dataset: LocalizationDataset, count: int) -> Itera
     """
     localizer: Localizer = model.module if is_model_wrapper(model) else model
     localizer.eval()
-    query = labels_and_predicted if dataset.multi_label else localizer.class_query
+    # Metrics may have asked for fewer classes than pictures need, or for more.
+    query = labels_and_predicted if dataset.multi_label else labels_and_top1
     make = _several_item if dataset.multi_label else _item
     indices = np.unique(np.linspace(0, len(dataset) - 1, min(count, len(dataset))).astype(int))
     for index in indices:
@@ -74,7 +75,7 @@ def _item(prediction: Prediction, dataset: LocalizationDataset, index: int) -> G
     return GalleryItem(
         name=sample.image_id,
         image=dataset.load(index),
-        localization_map=prediction.map(own.class_id),
+        localization_map=own.map,
         predicted=own.boxes.xyxy,
         truth=own.truth,
         parts=_NONE if parts is None else parts,
@@ -99,7 +100,7 @@ def _several_item(prediction: Prediction, dataset: LocalizationDataset, index: i
     rows = [
         ClassRow(
             said[own.class_id] + ("" if own.class_id in known else " (no label)"),
-            prediction.map(own.class_id),
+            own.map,
             own.boxes.xyxy,
             own.truth,
             prediction.branches_at(own.class_id),
@@ -122,11 +123,12 @@ def _several_item(prediction: Prediction, dataset: LocalizationDataset, index: i
 
 
 class _Found:
-    """The boxes of one class, and how well the surest fits.
+    """The map and the boxes of one class, and how well the surest fits.
 
     Attributes:
         class_id: The class.
         score: Its probability.
+        map: ``(H, W)``, its localization map; the boxes are found in it.
         boxes: The extractor's.
         truth: ``(M, 4)`` true boxes of the class.
         iou: Of the surest box with the true one that it fits best; None without true ones.
@@ -135,6 +137,7 @@ class _Found:
     def __init__(self, prediction: Prediction, class_id: int) -> None:
         self.class_id = class_id
         self.score = float(prediction.scores[class_id])
+        self.map = prediction.map(class_id)
         self.boxes = prediction.boxes(class_id)
         self.truth = _true_boxes(prediction.sample, class_id)
         overlaps = box_iou(self.boxes.xyxy[:1], self.truth) if len(self.truth) else None

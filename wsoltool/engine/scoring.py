@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric
 
 from wsoltool.config import plain
+from wsoltool.datasets.base import LocalizationDataset
 from wsoltool.datasets.collate import check_classes, check_disjoint
 from wsoltool.engine.checkpoints import load_weights, read_checkpoint, trained_on, training_of
 from wsoltool.engine.dataloaders import build_dataloader, build_dataset
@@ -37,6 +38,8 @@ from wsoltool.evaluation.rows import Summary
 from wsoltool.models.builder import build_localizer, without_pretrained
 from wsoltool.models.localizer import Localizer
 from wsoltool.preflight import check
+
+TEST, VAL = "test_dataloader", "val_dataloader"
 
 
 @dataclass(slots=True)
@@ -108,21 +111,10 @@ def score_checkpoint(
     model, meta = load_localizer(config, checkpoint)
     join_group(launcher)
     seed = seed_everything(config)
-    sets = {"test_dataloader": build_dataset(config, "test_dataloader")}
-    # train-fullsup is there to choose the localization table's thresholds.
-    if "val_dataloader" in config and config.get("evaluation", {}) is not None:
-        sets["val_dataloader"] = build_dataset(config, "val_dataloader")
-    check_disjoint(list(sets.values()))
-    check_classes(list(sets.values()))
-    check_class_count(model.head.num_classes, sets["test_dataloader"], "test_dataloader")
-    _check_trained_classes(meta, sets["test_dataloader"].classes, checkpoint)
-    metrics = {"test_dataloader": build_metrics(config, model.boxes)}
-    if maps is not None:
-        by_class = sets["test_dataloader"].multi_label
-        _write_maps(metrics["test_dataloader"], by_class, Path(maps))
-    prepare_scoring(model, metrics["test_dataloader"], sets["test_dataloader"], "test_dataloader")
-    if "val_dataloader" in sets:
-        metrics["val_dataloader"] = build_threshold_metrics(config, model.boxes)
+    sets = _scored_sets(config)
+    check_class_count(model.head.num_classes, sets[TEST], TEST)
+    _check_trained_classes(meta, sets[TEST].classes, checkpoint)
+    metrics = _metrics(config, model, sets, maps)
     parts: dict[str, Any] = {}
     for loader, dataset in sets.items():
         split = loader.partition("_")[0]
@@ -133,8 +125,34 @@ def score_checkpoint(
     runner = build_runner(config, folder, model=model, **parts)
     own = {dataset.split: dataset.provenance.plain() for dataset in sets.values()}
     trained = {split: of for split, of in trained_on(meta, checkpoint).items() if split not in own}
-    found = _score(runner, "val_dataloader" in sets, {**own, **trained})
+    found = _score(runner, VAL in sets, {**own, **trained})
     return replace(found, training=training_of(meta))
+
+
+def _scored_sets(config: Config) -> dict[str, LocalizationDataset]:
+    """By dataloader: test, and train-fullsup where thresholds are chosen for the table."""
+    sets = {TEST: build_dataset(config, TEST)}
+    if VAL in config and config.get("evaluation", {}) is not None:
+        sets[VAL] = build_dataset(config, VAL)
+    check_disjoint(list(sets.values()))
+    check_classes(list(sets.values()))
+    return sets
+
+
+def _metrics(
+    config: Config,
+    model: Localizer,
+    sets: dict[str, LocalizationDataset],
+    maps: str | Path | None,
+) -> dict[str, list[BaseMetric]]:
+    """By dataloader; the model then maps what those of the test split look at."""
+    metrics = {TEST: build_metrics(config, model.boxes)}
+    if maps is not None:
+        _write_maps(metrics[TEST], sets[TEST].multi_label, Path(maps))
+    prepare_scoring(model, metrics[TEST], sets[TEST], TEST)
+    if VAL in sets:
+        metrics[VAL] = build_threshold_metrics(config, model.boxes)
+    return metrics
 
 
 def _write_maps(metrics: list[BaseMetric], by_class: bool, folder: Path) -> None:

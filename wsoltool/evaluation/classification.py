@@ -74,7 +74,8 @@ class ClassificationRecord:
 class ClassificationMetric(FurtherMetric):
     """mAP, F1 and Top-1 of class scores; see the module.
 
-    It asks for no map, so that it costs next to nothing beside the network.
+    It asks for no map: where nothing else does, none is made, and only the views that give scores
+    are run.
 
     Args:
         min_score: Probability from which F1 counts a class as answered, in [0, 1].

@@ -109,7 +109,18 @@ class FurtherSummary:
         return {figure.name: figure.value for figure in self.figures}
 
 
-class FurtherMetric(BaseMetric):
+class AskingMetric(BaseMetric):
+    """A metric that says which classes it looks at: the model maps no others for it."""
+
+    @abstractmethod
+    def asked_classes(self, sample: Sample, scores: np.ndarray) -> Sequence[int]:
+        """The classes whose maps or boxes this will ask for, by ``(K,)`` scores; there may be none.
+
+        Classes that are not asked for have neither map nor boxes.
+        """
+
+
+class FurtherMetric(AskingMetric):
     """A metric of single images that need not be single-label, with a table of its own.
 
     A subclass implements :meth:`asked_classes`, :meth:`score`, :meth:`summarize` and
@@ -143,10 +154,6 @@ class FurtherMetric(BaseMetric):
         self.name_prefix = f"{prefix}/" if prefix else ""
         self.resamples = resample_count(type(self).__name__, resamples)
         self.summary: FurtherSummary | None = None
-
-    @abstractmethod
-    def asked_classes(self, sample: Sample, scores: np.ndarray) -> Sequence[int]:
-        """The classes whose maps or boxes :meth:`score` will ask for, by ``(K,)`` scores."""
 
     @abstractmethod
     def score(self, prediction: Prediction) -> Record:

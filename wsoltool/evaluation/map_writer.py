@@ -7,18 +7,19 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.evaluator import BaseMetric
 
 from wsoltool.errors import EvaluationError, WsolError
 from wsoltool.evaluation.folder import write_map
+from wsoltool.evaluation.further import AskingMetric
 from wsoltool.evaluation.metric import Prediction
 from wsoltool.evaluation.objects import image_classes
 from wsoltool.evaluation.results import check_scored
 from wsoltool.evaluation.scoring import label_of
 from wsoltool.paths import class_file_name
+from wsoltool.structures import Sample
 
 
-class MapWriter(BaseMetric):
+class MapWriter(AskingMetric):
     """Writes maps and computes no figure.
 
     Files are arrays of the original image's size, float32 in [0, 1]. Of data sets with several
@@ -44,6 +45,9 @@ class MapWriter(BaseMetric):
         super().__init__(collect_device, prefix="maps", collect_dir=collect_dir)
         self.prefix = None
         self.folder, self.by_class = Path(folder), by_class
+
+    def asked_classes(self, sample: Sample, scores: np.ndarray) -> list[int]:
+        return image_classes(sample)
 
     def process(self, data_batch: Any, data_samples: Sequence[Prediction]) -> None:
         """Write each image's maps.

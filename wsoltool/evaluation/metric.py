@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 from typing import Protocol as Interface
@@ -120,7 +119,13 @@ class LocalizationMetric(BaseMetric):
         sample = prediction.sample
         label = label_of(sample)
         top = _top_classes(prediction.scores, label)
-        boxes, map_at = prediction.boxes(label), partial(prediction.map, label)
+        # Held, so that it is not made once more for the boxes.
+        whole = prediction.map(label, sample.size)
+        boxes = prediction.boxes(label)
+
+        def map_at(size: Size) -> np.ndarray:
+            return whole if tuple(size) == tuple(sample.size) else prediction.map(label, size)
+
         answer, chosen = np.asarray(boxes.xyxy), self._chosen(boxes)
         return score_image(
             sample, self.protocols, map_at, answer, top, self.fixed_threshold, chosen

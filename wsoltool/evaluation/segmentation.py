@@ -195,6 +195,7 @@ class SegmentationMetric(FurtherMetric):
         self, prediction: Prediction, used: np.ndarray
     ) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """The maps and the surest boxes of the used classes."""
+        # The maps first: boxes are then found in the same ones, not in maps made anew.
         maps = [prediction.map(class_id) for class_id in used.tolist()]
         if "box" not in self.readings:
             return maps, []

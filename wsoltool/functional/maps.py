@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import prod
 
 import torch
@@ -44,7 +45,10 @@ def minmax_normalize(maps: Tensor, check: bool = True) -> Tensor:
     """
     _check_maps(maps)
     maps = maps.float() if maps.dtype in (torch.float16, torch.bfloat16) else maps
-    low, high = maps.amin((-2, -1), keepdim=True), maps.amax((-2, -1), keepdim=True)
+    return _scaled(maps, maps.amin((-2, -1), True), maps.amax((-2, -1), True), check)
+
+
+def _scaled(maps: Tensor, low: Tensor, high: Tensor, check: bool) -> Tensor:
     span = high - low  # NaN and infinity anywhere in a map reach its span
     if check and not torch.isfinite(span).all():
         raise EvaluationError(
@@ -55,8 +59,8 @@ def minmax_normalize(maps: Tensor, check: bool = True) -> Tensor:
     magnitude = torch.maximum(low.abs(), high.abs())
     constant = span <= CONSTANT_STEPS * torch.finfo(maps.dtype).eps * magnitude
     constant &= span.isfinite()
-    scaled = (maps - low) / torch.where(constant, torch.ones_like(span), span)
-    return torch.where(constant, torch.zeros_like(scaled), scaled)
+    # By infinity, which makes zeros of a constant map, and of its gradients.
+    return (maps - low) / torch.where(constant, torch.inf, span)
 
 
 def resize_maps(maps: Tensor, size: tuple[int, int], mode: str = "bilinear") -> Tensor:
@@ -90,6 +94,52 @@ def resize_maps(maps: Tensor, size: tuple[int, int], mode: str = "bilinear") -> 
     flat = maps.reshape(prod(leading), 1, *sides)
     resized = F.interpolate(flat, size=tuple(size), mode=mode, align_corners=False)
     return resized.reshape(*leading, *size)
+
+
+def normalize_for_resizing(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """Scale maps so that they are min-max normalised once they are resized bilinearly to ``size``.
+
+    ``resize_maps(normalize_for_resizing(maps, size), size)`` is
+    ``minmax_normalize(resize_maps(maps, size))``, up to rounding. Since resizing is linear, sums of
+    such maps may be resized instead of each map, which costs far more than all else.
+
+    Args:
+        maps: ``(..., h, w)`` float32 or float64.
+        size: (height, width), in pixels.
+
+    Returns:
+        Of the same shape. It leaves [0, 1] where enlarging misses the extremes.
+
+    Raises:
+        ShapeError: As :func:`resize_maps`.
+        EvaluationError: A map holds NaN or infinity, or its range overflows.
+
+    Example:
+        >>> scaled = normalize_for_resizing(torch.tensor([[0.0, 4.0, 8.0, 12.0]]), (1, 2))
+        >>> scaled
+        tensor([[-0.2500,  0.2500,  0.7500,  1.2500]])
+        >>> resize_maps(scaled, (1, 2))
+        tensor([[0., 1.]])
+    """
+    _check_maps(maps)
+    if min(size) < 1:
+        raise ShapeError(f"cannot resize maps to {tuple(size)}", expected="sides of 1 or more")
+    rows, columns = (_corners(n, to) for n, to in zip(maps.shape[-2:], size, strict=True))
+    corners = rows.to(maps) @ maps @ columns.to(maps).T
+    return _scaled(maps, corners.amin((-2, -1), True), corners.amax((-2, -1), True), check=True)
+
+
+@lru_cache(maxsize=256)
+def _corners(cells: int, pixels: int) -> Tensor:
+    """``(m, cells)`` weights of the cells in the first and the last pixel between two cell centres.
+
+    In between a resized map is linear along each axis: a patch is extreme at its corners.
+    """
+    weights = F.interpolate(torch.eye(cells)[None], pixels, mode="linear")[0].T
+    places = (torch.arange(pixels, dtype=torch.float64) + 0.5) * cells / pixels - 0.5
+    changes = places.clamp(0, cells - 1).floor().diff() != 0
+    end = torch.ones(1, dtype=torch.bool)
+    return weights[torch.cat([end, changes]) | torch.cat([changes, end])]
 
 
 def _check_maps(maps: Tensor) -> None:

@@ -15,6 +15,7 @@ from wsoltool.models.ensemble import Ensemble
 from wsoltool.models.ensemble_config import (
     ENSEMBLE_DEFAULTS,
     ensemble_problems,
+    is_ensemble,
     localizer_part,
     members_of,
 )
@@ -54,7 +55,7 @@ def build_localizer(model: Mapping[str, Any], at: str = "model") -> Localizer:
     Raises:
         WsolError: With the config path of the part that cannot be built.
     """
-    if model.get("type") == Ensemble.__name__:
+    if is_ensemble(model):
         return _build_ensemble(model, at)
     check_model_keys(model, at)
     check_training_keys(model, at)
@@ -91,8 +92,8 @@ def _build_ensemble(model: Mapping[str, Any], at: str) -> Ensemble:
     members, classes = {}, {}
     for name, member in members_of(model).items():
         here = f"{at}.members.{name}"
-        members[name] = build_localizer(localizer_part(member), here)
-        # Here, where the views are known.
+        # Compiled afterwards, for the ensemble knows the views.
+        members[name] = build_localizer({**localizer_part(member), "compile": False}, here)
         _compile(members[name], fusion, member.get("compile"), f"{here}.compile")
         if member.get("classes") is not None:
             classes[name] = member["classes"]
@@ -101,7 +102,7 @@ def _build_ensemble(model: Mapping[str, Any], at: str) -> Ensemble:
 
 def without_pretrained(model: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of the ``model`` part whose backbones read no weights: they come later, or not."""
-    if model.get("type") == Ensemble.__name__:
+    if is_ensemble(model):
         members = {n: m and without_pretrained(m) for n, m in model["members"].items()}
         return {**model, "members": members}
     return {**model, "backbone": _bare(model["backbone"])}

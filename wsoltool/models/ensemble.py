@@ -18,6 +18,7 @@ from wsoltool.models.contracts import Backbone, BoxExtractor, CAMHead, Fusion, M
 from wsoltool.models.erasures import would_be_erased
 from wsoltool.models.insertion import Inserts
 from wsoltool.models.localizer import Localizer, Seen
+from wsoltool.models.named_parts import check_same_images, name_problem
 from wsoltool.structures import Erasure, Samples, View, ViewMaps
 
 #: Class of a member that nothing says yet: a checkpoint does, or ``classes`` of the config.
@@ -250,35 +251,19 @@ def not_trained(at: str) -> ConfigError:
     )
 
 
-def name_problem(name: object, at: str) -> ConfigError | None:
-    """Why a member cannot be called so; None if it can."""
-    if isinstance(name, str) and name.isidentifier() and not hasattr(nn.ModuleDict, name):
-        return None
-    expected = "letters, digits and _, and none of Python's dict or torch's module"
-    return ConfigError(f"a member of an Ensemble is named {name!r}", at=at, expected=expected)
-
-
 def _check_members(members: Mapping[str, Localizer]) -> None:
     if not isinstance(members, Mapping) or not members:
         expected = "dict(a=dict(backbone=..., head=...), ...), one at least"
         raise ConfigError(f"members is {members!r}", at="model.members", expected=expected)
-    first, *others = members
     for name, member in members.items():
-        if problem := name_problem(name, f"model.members.{name}"):
+        if problem := name_problem(name, "a member", f"model.members.{name}"):
             raise problem
         if not isinstance(member, Localizer) or isinstance(member, Ensemble):
             what = f"member {name!r} is {type(member).__name__}"
             raise ConfigError(what, at=f"model.members.{name}", expected="a Localizer")
-    wanted = members[first].data_preprocessor
-    for name in others:
-        own = members[name].data_preprocessor
-        if not (torch.equal(own.scale, wanted.scale) and torch.equal(own.shift, wanted.shift)):
-            raise ConfigError(
-                f"members {first!r} and {name!r} take images of another mean or deviation",
-                at=f"model.members.{name}.preprocessor",
-                expected="members that see the same images",
-                hint="choose weights of one preprocessing for all of them",
-            )
+    inputs = {name: member.data_preprocessor for name, member in members.items()}
+    statistics = {name: (own.mean, own.std) for name, own in inputs.items()}
+    check_same_images(statistics, "Ensemble", "model.members.{}.preprocessor")
 
 
 def _own_classes(name: str, member: Localizer, count: int, said: Sequence[int] | None) -> Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from wsoltool.errors import ConfigError, unknown_keys
-from wsoltool.models.ensemble import name_problem
+from wsoltool.models.named_parts import name_problem
 
 #: Keys besides ``members``, and what stands there when the config is silent.
 ENSEMBLE_DEFAULTS: dict[str, Any] = {
@@ -25,6 +25,16 @@ NOT_IN_MEMBERS = {
 _MEMBER = "dict(backbone=..., head=...)"
 
 
+def is_ensemble(model: Any) -> bool:
+    """Whether a config's ``model`` is one of several localizers.
+
+    Example:
+        >>> is_ensemble(dict(type="Ensemble")), is_ensemble(dict(members=dict(a=None)))
+        (True, False)
+    """
+    return isinstance(model, Mapping) and model.get("type") == "Ensemble"
+
+
 def members_of(model: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     """The members of an ensemble's config; those that are None are left out.
 
@@ -35,10 +45,24 @@ def members_of(model: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
     return {name: member for name, member in model["members"].items() if member is not None}
 
 
+def member_of(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model of its own as a member of an ensemble, without what only the ensemble has.
+
+    Example:
+        >>> member_of(dict(type="Localizer", head=1, frozen="stage1", boxes=dict(type="OtsuBoxes")))
+        {'head': 1}
+    """
+    return {key: value for key, value in model.items() if key not in ("type", *NOT_IN_MEMBERS)}
+
+
 def localizer_part(member: Mapping[str, Any]) -> dict[str, Any]:
-    """A member as the model that it is alone, without what the ensemble does with it."""
-    own = ("classes", "compile", *NOT_IN_MEMBERS)
-    return {key: value for key, value in member.items() if key not in own}
+    """A member as the model that it is alone, without what it is to the ensemble.
+
+    Example:
+        >>> localizer_part(dict(head=1, classes=[0, 1], fusion=None))
+        {'head': 1}
+    """
+    return {key: value for key, value in member.items() if key not in ("classes", *NOT_IN_MEMBERS)}
 
 
 def ensemble_problems(model: Mapping[str, Any], at: str) -> Iterator[ConfigError]:
@@ -59,7 +83,7 @@ def ensemble_problems(model: Mapping[str, Any], at: str) -> Iterator[ConfigError
         return
     for name, member in members.items():
         here = f"{at}.members.{name}"
-        if problem := name_problem(name, here):
+        if problem := name_problem(name, "a member", here):
             yield problem
         if isinstance(member, Mapping):
             yield from _member_problems(member, here)

@@ -201,7 +201,9 @@ class Localizer(BaseModel):
             parts = self._part_maps(first, features)
             erasures = self._erasures(first, seen[first][0], samples)
             del features
-            maps = [self._view_maps(view, seen, images, asked) for view in (first, *others)]
+            # Where no image asks for a class, no map is made, and the other views are not run.
+            mapped = (first, *others) if any(counts) else ()
+            maps = [self._view_maps(view, seen, images, asked) for view in mapped]
         return [
             Prediction(
                 sample=sample,

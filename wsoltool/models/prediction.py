@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from math import floor
+from weakref import WeakValueDictionary
 
 import numpy as np
 import torch
@@ -20,7 +21,8 @@ from wsoltool.structures import BoxContext, Boxes, Erasure, Sample, Size, ViewMa
 class Prediction:
     """Class scores, localization maps and boxes of one image.
 
-    Only the small raw maps are kept; a full-size map lives as long as its caller needs it.
+    Only the small raw maps and the boxes are kept; a full-size map lives as long as somebody holds
+    it, and is made once in that time: who wants a class's map and its boxes asks for the map first.
 
     Args:
         sample: The image's record.
@@ -56,13 +58,18 @@ class Prediction:
         self._features = dict(features or {})
         self._part_maps = part_maps
         self._erasures = dict(erasures or {})
+        self._boxes: dict[int, Boxes] = {}
+        # Predictions of a batch live until all of it is scored, too long for maps of large images.
+        self._in_use: WeakValueDictionary[tuple[int, Size], np.ndarray] = WeakValueDictionary()
 
     def top_classes(self, count: int) -> list[int]:
         """The classes with the highest scores, best first; ties by class index."""
         return np.argsort(-self.scores, kind="stable")[:count].tolist()
 
     def map(self, class_id: int, size: Size | None = None) -> np.ndarray:
-        """The localization map ``(H, W)`` float32 in [0, 1] of a class.
+        """The localization map ``(H, W)`` float32 in [0, 1] of a class; not to be written to.
+
+        While somebody holds an answer, the next of the same class and size is the same array.
 
         Args:
             class_id: One of :attr:`class_ids`.
@@ -73,9 +80,14 @@ class Prediction:
             EvaluationError: The class was not asked for.
         """
         size = size or self.sample.size
-        raw = self.raw_maps(class_id)
-        target, window = _window(self.sample, size)
-        return _paste(self._fusion.fuse(raw, target)[0].numpy(), size, window)
+        key = class_id, (size[0], size[1])
+        found = self._in_use.get(key)
+        if found is None:
+            raw = self.raw_maps(class_id)
+            target, window = _window(self.sample, size)
+            found = _paste(self._fusion.fuse(raw, target)[0].numpy(), size, window)
+            self._in_use[key] = found
+        return found
 
     def branches_at(self, class_id: int, size: Size | None = None) -> dict[str, np.ndarray]:
         """Maps ``(H, W)`` float32 in [0, 1] by name that the fusion shows beside its own.
@@ -164,7 +176,16 @@ class Prediction:
         ]
 
     def boxes(self, class_id: int) -> Boxes:
-        """The extractor's boxes of a class, pixels of the original image."""
+        """The extractor's boxes of a class, pixels of the original image; found once.
+
+        Raises:
+            EvaluationError: The class was not asked for.
+        """
+        if class_id not in self._boxes:
+            self._boxes[class_id] = self._found_boxes(class_id)
+        return self._boxes[class_id]
+
+    def _found_boxes(self, class_id: int) -> Boxes:
         raw = self.raw_maps(class_id)
         context = BoxContext(
             class_id=class_id,

@@ -23,6 +23,10 @@ class Preprocessor(BaseDataPreprocessor):
         channels_last: Keep the batch in the memory format that convolutions on CPUs and on tensor
             cores prefer; the values are the same.
 
+    Attributes:
+        mean: As given.
+        std: As given.
+
     Raises:
         ConfigError: ``mean`` or ``std`` is not three finite numbers, or ``std`` not positive.
     """
@@ -40,6 +44,7 @@ class Preprocessor(BaseDataPreprocessor):
             raise ConfigError(f"Preprocessor: std is {std!r}", expected="numbers above 0")
         self.batch_augmentations = tuple(batch_augmentations)
         self.channels_last = channels_last
+        self.mean, self.std = means.flatten().tolist(), deviations.flatten().tolist()
         # One multiply-add an element: x / std - mean / std.
         scale = 1.0 / deviations
         shift = -means * scale

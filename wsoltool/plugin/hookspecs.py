@@ -112,6 +112,7 @@ def wsoltool_metrics() -> list[type[BaseMetric]]:
 
     A :class:`~wsoltool.evaluation.further.FurtherMetric` says which classes' maps it needs, and is
     printed as a table; any other ``BaseMetric`` as lines, on maps of the label and the top class.
+    (An :class:`~wsoltool.evaluation.further.AskingMetric` has lines, and says what it needs.)
     """
 
 

@@ -26,7 +26,7 @@ from wsoltool.errors import (
     did_you_mean,
 )
 from wsoltool.plugin import hookspecs
-from wsoltool.registry import KINDS, SLOTS, Kind, Registry, argument_problems, locate
+from wsoltool.registry import KINDS, SLOTS, Kind, Registry, argument_problems, handed_on, locate
 
 ENTRY_POINT_GROUP = "wsoltool.plugins"
 BUILTIN_PACKAGE = "wsoltool_plugins"
@@ -227,7 +227,9 @@ class Catalogue:
             kinds: What may stand here.
             config: ``dict(type=..., **arguments)``; not changed. Built objects pass through.
             at: Config path, for the messages.
-            supplied: Arguments passed where the class asks for them and the config is silent.
+            supplied: Arguments passed where the class asks for them and the config is silent; to
+                components of the same kinds within it too, and to no others: what one kind calls
+                ``channels`` is another thing to the next.
 
         Raises:
             WsolError: With the config path, whatever the constructor refuses.
@@ -236,7 +238,7 @@ class Catalogue:
             return self._accept_built(kinds, config, at)
         cls = self.resolve(kinds, config.get("type"), f"{at}.type")
         arguments = {
-            key: self._build_nested(key, value, f"{at}.{key}", supplied)
+            key: self._build_nested(key, value, f"{at}.{key}", handed_on(kinds, key, supplied))
             for key, value in config.items()
             if key != "type"
         }
@@ -265,16 +267,15 @@ class Catalogue:
         kinds = SLOTS.get(key)
         if kinds is None or value is None:
             return value
-        # What is injected here reaches components inside that ask for the same.
-        injected = {name for kind in kinds for name in KINDS[kind].injected}
-        inner = {name: given for name, given in supplied.items() if name in injected}
         if isinstance(value, (list, tuple)):
-            return [self.build(kinds, item, f"{at}[{i}]", **inner) for i, item in enumerate(value)]
+            return [
+                self.build(kinds, item, f"{at}[{i}]", **supplied) for i, item in enumerate(value)
+            ]
         if isinstance(value, Mapping) and "type" in value:
-            return self.build(kinds, value, at, **inner)
+            return self.build(kinds, value, at, **supplied)
         if isinstance(value, Mapping):
             return {
-                name: self.build(kinds, item, f"{at}.{name}", **inner)
+                name: self.build(kinds, item, f"{at}.{name}", **supplied)
                 for name, item in value.items()
                 if item is not None
             }

@@ -10,6 +10,7 @@ import numpy as np
 from wsoltool.visualization.branches import draw_branches
 from wsoltool.visualization.lettering import titled
 from wsoltool.visualization.overlay import (
+    PART_COLOR,
     PREDICTED_COLOR,
     TRUTH_COLOR,
     blend_map,
@@ -40,7 +41,11 @@ class ClassRow:
 
 
 def draw_rows(
-    image: np.ndarray, factor: float, rows: Sequence[ClassRow], beside: Iterable[np.ndarray] = ()
+    image: np.ndarray,
+    factor: float,
+    rows: Sequence[ClassRow],
+    parts: np.ndarray,
+    beside: Iterable[np.ndarray] = (),
 ) -> np.ndarray:
     """The image, then map, boxes and branches of each class; the image is in the first row alone.
 
@@ -48,23 +53,27 @@ def draw_rows(
         image: ``(H, W, 3)`` uint8 RGB, already enlarged by ``factor``.
         factor: Of the enlargement.
         rows: At least one.
+        parts: ``(P, 4)`` boxes of object parts; they have no class, and stand in every row.
         beside: Pictures of the image's size that stand at the end of the first row.
     """
-    first, *others = (_pictures(image, factor, row) for row in rows)
+    first, *others = (_pictures(image, factor, row, parts) for row in rows)
     nothing = np.full_like(image, 255)
     lines = [side_by_side([image, *first, *beside])]
     lines += [side_by_side([nothing, *pictures]) for pictures in others]
-    parts: list[np.ndarray] = []
+    stacked: list[np.ndarray] = []
     width = max(line.shape[1] for line in lines)
     for line in lines:
         right = width - line.shape[1]
         wide = np.pad(line, ((0, 0), (0, right), (0, 0)), constant_values=255)
-        parts += [np.full((GAP, *wide.shape[1:]), 255, np.uint8), wide] if parts else [wide]
-    return np.vstack(parts)
+        stacked += [np.full((GAP, *wide.shape[1:]), 255, np.uint8), wide] if stacked else [wide]
+    return np.vstack(stacked)
 
 
-def _pictures(image: np.ndarray, factor: float, row: ClassRow) -> list[np.ndarray]:
+def _pictures(
+    image: np.ndarray, factor: float, row: ClassRow, parts: np.ndarray
+) -> list[np.ndarray]:
     overlay = titled(blend_map(image, row.localization_map), row.title)
-    boxes = draw_boxes(image, row.truth, TRUTH_COLOR, factor)
+    boxes = draw_boxes(image, parts, PART_COLOR, factor)
+    boxes = draw_boxes(boxes, row.truth, TRUTH_COLOR, factor)
     boxes = draw_boxes(boxes, row.predicted, PREDICTED_COLOR, factor)
     return [overlay, boxes, *draw_branches(image, row.branches)]

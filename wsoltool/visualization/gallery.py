@@ -83,7 +83,7 @@ def draw_item(item: GalleryItem) -> np.ndarray:
     parts = [] if item.part_maps is None else [draw_parts(image, item.part_maps)]
     erasures = [draw_erasure(image, name, erasure) for name, erasure in item.erasures.items()]
     if item.rows:
-        return draw_rows(image, factor, item.rows, [*parts, *erasures])
+        return draw_rows(image, factor, item.rows, item.parts, [*parts, *erasures])
     overlay = blend_map(image, item.localization_map)
     boxes = draw_boxes(image, item.parts, PART_COLOR, factor)
     boxes = draw_boxes(boxes, item.truth, TRUTH_COLOR, factor)
@@ -112,6 +112,7 @@ def write_gallery(
         WorkDirError: The folder cannot be written.
     """
     entries, part_count, erasures, by_class = [], 0, ErasureLegend(), False
+    colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR}
     branches: dict[str, None] = {}
     for item in items:
         path = Path("pictures", *_inside(item.name))
@@ -120,6 +121,7 @@ def write_gallery(
         erasures.add(item.erasures)
         branches |= dict.fromkeys(item.branch_names)
         by_class |= bool(item.rows)
+        colors |= {"part": PART_COLOR} if len(item.parts) else {}
         link = quote(path.as_posix())
         entries.append({"path": link, "caption": item.caption, "correct": item.correct})
     page = _page(
@@ -129,6 +131,7 @@ def write_gallery(
         entries=entries,
         part_colors=[f"rgb{color}" for color in part_colors(part_count)],
         erasures=erasures,
+        colors={name: f"rgb{color}" for name, color in colors.items()},
         by_class=by_class,
         branches=list(branches),
         width=_WIDTH + _TILE * (tiles(len(branches)) + bool(part_count) + len(erasures.counts)),
@@ -139,9 +142,7 @@ def write_gallery(
 
 def _page(**content: Any) -> str:
     environment = Environment(loader=PackageLoader("wsoltool.visualization"), autoescape=True)
-    colors = {"truth": TRUTH_COLOR, "predicted": PREDICTED_COLOR, "part": PART_COLOR}
-    template = environment.get_template("gallery.html")
-    return template.render(colors={n: f"rgb{color}" for n, color in colors.items()}, **content)
+    return environment.get_template("gallery.html").render(**content)
 
 
 def _write(page: str, path: Path) -> None:

@@ -281,7 +281,10 @@ class TestRefusals:
     @pytest.mark.parametrize(
         "networks",
         [{}, None, [SmallNet((4,), 2)], {"a.b": SmallNet((4,), 2)}, {"": SmallNet((4,), 2)}]
-        + [{name: SmallNet((4,), 2)} for name in ("input", "last", "items", "train", "1")]
+        + [
+            {name: SmallNet((4,), 2)}
+            for name in ("input", "last", "items", "train", "training", "1")
+        ]
         + [{"a": nn.Identity()}],
     )
     def test_networks_that_cannot_be(self, networks):
@@ -300,6 +303,11 @@ class TestRefusals:
         with pytest.raises(ConfigError, match="'b' takes images of mean"):
             Parallel({"a": SmallNet((4,), 2), "b": other})
         assert Parallel({"b": other}).input_mean == (0.0, 0.0, 0.0)
+
+    def test_the_same_statistics_written_otherwise_are_the_same(self):
+        nets = {"a": SmallNet((4,), 2), "b": SmallNet((4,), 2)}
+        nets["b"].input_mean = tuple(value * (1 + 1e-9) for value in nets["a"].input_mean)
+        assert Parallel(nets).input_mean == nets["a"].input_mean
 
 
 def test_no_network_reads_weights_where_they_come_later(tmp_path):

@@ -4,11 +4,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wsoltool.errors import ConfigError, ShapeError
-from wsoltool.functional.maps import minmax_normalize
+from wsoltool.functional.maps import minmax_normalize, resize_maps
 from wsoltool.models.fusion import SingleView
 from wsoltool.structures import View, ViewMaps
 from wsoltool.testing import check_fusion
 from wsoltool_plugins import class_grouping
+from wsoltool_plugins.class_grouping import fusion as fusion_module
 from wsoltool_plugins.class_grouping.fusion import LevelFusion, fuse_levels
 
 OWN = torch.tensor([[0.0, 0.2, 0.4, 1.0]] * 4)
@@ -131,3 +132,40 @@ def test_branches_of_other_counts_are_refused():
 def test_bad_values_are_refused(options):
     with pytest.raises(ConfigError):
         LevelFusion(**options)
+
+
+@pytest.mark.parametrize("options", [{}, {"normalize_branches": False}, {"rest_weight": 0.5}])
+@pytest.mark.parametrize("size", [(90, 70), (14, 14), (5, 9)])
+def test_sums_on_the_grid_are_sums_at_full_size(options, size):
+    torch.manual_seed(0)
+    names = [f"{level}/{branch}" for level in (20, 12, 8) for branch in "ab"]
+    branches = {name: torch.randn(3, 14, 14) * 10 for name in names} | {
+        "20/rest": torch.rand(3, 14, 14) / 2
+    }
+    resized = {name: resize_maps(raw, size) for name, raw in branches.items()}
+    scaled = {
+        name: minmax_normalize(raw) if options.get("normalize_branches", True) else raw
+        for name, raw in resized.items()
+    }
+    levels = [
+        minmax_normalize((scaled[f"{level}/a"] + scaled[f"{level}/b"]) / 2) for level in (20, 12, 8)
+    ]
+    rest = options.get("rest_weight", 1.0) * resized["20/rest"]
+    expected = fuse_levels(levels[0], levels[1:], rest)
+    fusion = LevelFusion(**options)
+    torch.testing.assert_close(fuse(fusion, branches, size), expected, rtol=0, atol=5e-6)
+    # Maps of different grids are resized first, each to the wanted size.
+    finer = {**branches, "8/a": resize_maps(branches["8/a"], size)}
+    torch.testing.assert_close(fuse(fusion, finer, size), expected, rtol=0, atol=5e-6)
+
+
+def test_maps_of_one_grid_are_resized_once(monkeypatch):
+    calls, resize = [], fusion_module.resize_maps
+    monkeypatch.setattr(
+        fusion_module, "resize_maps", lambda maps, *more: calls.append(1) or resize(maps, *more)
+    )
+    branches = {f"{level}/{branch}": torch.rand(1, 3, 3) for level in (4, 2) for branch in "ab"}
+    fuse(LevelFusion(), branches, (30, 30))
+    assert len(calls) == 1
+    fuse(LevelFusion(interpolation="bicubic"), branches, (30, 30))
+    assert len(calls) == 5

@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from wsoltool.errors import ConfigError
 from wsoltool.models.backbones.base import Backbone
 from wsoltool.models.backbones.tracing import PROBE_SIZE
+from wsoltool.models.named_parts import check_same_images, name_problem
 
 _RESERVED = ("input", "last")
-Triple = tuple[float, float, float]
 
 
 class Parallel(Backbone):
@@ -64,7 +64,8 @@ resolve_points`: ``stage4``, which no network alone is, is refused; ``stage*`` m
         )
         self.output_stride = nets[self._last].output_stride
         self.smallest_side = max(max(n.smallest_side, n.output_stride) for n in nets.values())
-        self.input_mean, self.input_std = _preprocessing(nets)
+        first = next(iter(nets.values()))
+        self.input_mean, self.input_std = first.input_mean, first.input_std
         # What the networks wanted before, and the images, which none may overwrite for the others.
         self.wanted = tuple(f"{name}.{w}" for name, net in nets.items() for w in net.wanted)
         self.keep("input")
@@ -183,17 +184,14 @@ def _check_networks(networks: Mapping[str, Backbone]) -> None:
         expected = "dict(a=dict(type=...), b=dict(type=...)), one network at least"
         raise ConfigError(f"Parallel: networks={networks!r}", expected=expected)
     for name, net in networks.items():
-        # Names stand in dotted ones and in --cfg-options, and torch keeps some for itself.
-        plain = isinstance(name, str) and name.isidentifier() and name not in _RESERVED
-        if not plain or hasattr(nn.ModuleDict, name):
-            raise ConfigError(
-                f"Parallel: a network cannot be named {name!r}",
-                expected="letters, digits and _, and none of Python's dict or torch's module",
-            )
+        if problem := name_problem(name, "Parallel: a network", reserved=_RESERVED):
+            raise problem
         if not isinstance(net, Backbone):
             what = f"Parallel: network {name!r} is {type(net).__name__}"
             raise ConfigError(what, expected="a backbone")
     _check_apart(networks)
+    inputs = {name: (net.input_mean, net.input_std) for name, net in networks.items()}
+    check_same_images(inputs, "Parallel")
 
 
 def _check_apart(networks: Mapping[str, Backbone]) -> None:
@@ -204,21 +202,6 @@ def _check_apart(networks: Mapping[str, Backbone]) -> None:
             if not first.startswith(f"{name}."):
                 what = f"Parallel: {first} and {name}.{own} are one parameter"
                 raise ConfigError(what, expected="networks that share nothing")
-
-
-def _preprocessing(networks: Mapping[str, Backbone]) -> tuple[Triple, Triple]:
-    """The mean and deviation of all inputs."""
-    found = {name: (net.input_mean, net.input_std) for name, net in networks.items()}
-    (first, wanted), *others = found.items()
-    for name, (mean, std) in others:
-        if (mean, std) != wanted:
-            raise ConfigError(
-                f"Parallel: {name!r} takes images of mean {mean} and std {std}, "
-                f"{first!r} of mean {wanted[0]} and std {wanted[1]}",
-                expected="networks that see the same images",
-                hint="choose weights of one preprocessing for all of them",
-            )
-    return wanted
 
 
 def _prefixed(names: Iterable[tuple[str, Mapping[str, str]]]) -> dict[str, str]:
