@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from wsoltool.errors import EvaluationError
 from wsoltool.models.contracts import BoxExtractor
-from wsoltool.models.fusion import Flip, MultiScale, SingleView
+from wsoltool.models.fusion import Flip, SingleView
 from wsoltool.models.prediction import Prediction, to_cpu
 from wsoltool.structures import Boxes, Erasure, Sample, View, ViewMaps
 
@@ -212,75 +212,6 @@ def test_without_parts_there_are_none():
     assert prediction.part_maps_at() is None
 
 
-def with_branches(size, fusion=None, others=(), **sample):
-    """Two branches of the classes 3 and 1, and other views."""
-    upper = torch.tensor([[[0.0, 4.0], [8.0, 2.0]], [[1.0, 0.0], [0.0, 0.0]]])
-    region = sample.pop("region", (0.0, 0.0, float(size[1]), float(size[0])))
-    return Prediction(
-        Sample("image", 3, size, region, **sample),
-        np.ones(4, np.float32),
-        (3, 1),
-        [ViewMaps(View(), {"upper": upper, "lower": upper.flip(1) + 5}), *others],
-        fusion or SingleView(),
-        Recorder(),
-    )
-
-
-def test_each_class_has_its_branches_scaled_for_themselves():
-    prediction = with_branches((2, 2))
-    answer = prediction.branches_at(3)
-    assert {name: shown.tolist() for name, shown in answer.items()} == {
-        "upper": [[0.0, 0.5], [1.0, 0.25]],
-        "lower": [[1.0, 0.25], [0.0, 0.5]],
-    }
-    assert {shown.dtype for shown in answer.values()} == {np.dtype(np.float32)}
-    assert prediction.branches_at(1)["lower"].tolist() == [[0, 0], [1, 0]]
-    assert prediction.branches_at(3, (5, 7))["upper"].shape == (5, 7)
-
-
-@pytest.mark.parametrize("flipped", [False, True])
-def test_branches_lie_where_the_map_does(flipped):
-    own = [[0.5, 0.0], [0.25, 1.0]] if flipped else [[0.0, 0.5], [1.0, 0.25]]
-    prediction = with_branches((4, 6), region=(1.0, 2.0, 3.0, 4.0), flipped=flipped)
-    expected = np.zeros((4, 6))
-    expected[2:4, 1:3] = own
-    assert prediction.branches_at(3)["upper"].tolist() == expected.tolist()
-    expected[2:4, 1:3] = own[::-1]
-    assert prediction.branches_at(3)["lower"].tolist() == expected.tolist()
-    larger = prediction.branches_at(3, (8, 12))["lower"]
-    outside = np.ones((8, 12), bool)
-    outside[4:8, 2:6] = False
-    assert larger.max() == 1
-    assert not larger[outside].any()
-
-
-def test_branches_are_the_first_views():
-    other = ViewMaps(View(2.0), {name: torch.rand(2, 4, 4) for name in ("upper", "lower")})
-    prediction = with_branches((2, 2), MultiScale((1.0, 2.0)), [other])
-    alone = with_branches((2, 2)).branches_at(3)
-    answer = prediction.branches_at(3)
-    assert answer.keys() == alone.keys()
-    assert all(np.array_equal(answer[name], alone[name]) for name in alone)
-    assert not np.array_equal(prediction.map(3), with_branches((2, 2)).map(3))
-
-
-def test_a_single_branch_is_not_shown_twice():
-    assert predicted([[[0.0, 1.0]]], (1, 2)).branches_at(3) == {}
-
-
-def test_a_fusion_of_ones_own_names_what_it_shows():
-    class Levels(SingleView):
-        def pictured(self, maps, size):
-            fused = self.fuse(maps, size)
-            return {"level 0": fused, "level 1": 1 - fused}
-
-    prediction = with_branches((2, 2), Levels())
-    answer = prediction.branches_at(1)
-    assert list(answer) == ["level 0", "level 1"]
-    assert np.array_equal(answer["level 0"], prediction.map(1))
-    assert np.array_equal(answer["level 1"], 1 - prediction.map(1))
-
-
 def erased(kept, size, attention=None, **sample):
     kept, attention = (a if a is None else np.array(a, np.float32) for a in (kept, attention))
     erasure = Erasure(kept, 0.25, attention, "hidden", "words")
@@ -406,3 +337,7 @@ def test_maps_leave_the_graph_and_the_precision_behind():
     (moved,) = to_cpu({"cam": half * 2}).values()
     assert moved.dtype == torch.float32
     assert not moved.requires_grad
+
+
+def test_a_single_branch_is_not_shown_twice():
+    assert predicted([[[0.0, 1.0]]], (1, 2)).branches_at(3) == {}
