@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,14 @@ from pathlib import Path
 import pytest
 
 from wsoltool.errors import WorkDirError
-from wsoltool.paths import data_home, data_path, whole_file, writable_file, writable_folder
+from wsoltool.paths import (
+    data_home,
+    data_path,
+    file_sha256,
+    whole_file,
+    writable_file,
+    writable_folder,
+)
 
 
 def test_data_home_is_the_variable_or_data(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,3 +83,12 @@ def test_a_killed_write_leaves_nothing_under_the_files_name(tmp_path: Path) -> N
     path.write_bytes(b"before")
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode == 9
     assert path.read_bytes() == b"before"
+
+
+def test_the_digest_is_that_of_the_whole_file(tmp_path: Path) -> None:
+    file = tmp_path / "large"
+    content = bytes(range(256)) * 5000  # more than a block
+    file.write_bytes(content)
+    assert file_sha256(file) == hashlib.sha256(content).hexdigest()
+    file.write_bytes(b"")
+    assert file_sha256(file) == hashlib.sha256().hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from typing import BinaryIO
 from wsoltool.errors import WorkDirError, WsolError
 
 CLASS_LETTERS = 60
+_BLOCK = 1 << 20
 
 
 def data_home() -> Path:
@@ -23,6 +25,15 @@ def data_path(path: str | Path) -> Path:
     """A path as a config writes it: ``~`` expanded, relative ones taken from the data home."""
     path = Path(path).expanduser()
     return path if path.is_absolute() else data_home() / path
+
+
+def file_sha256(path: Path) -> str:
+    """The SHA-256 of what a file holds, in hexadecimal; it is read block by block."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 def class_file_name(class_id: int, name: str) -> str:

@@ -12,13 +12,12 @@ from typing import Any
 
 from wsoltool import __version__
 from wsoltool.errors import CheckpointError, ConfigError, WorkDirError
-from wsoltool.paths import whole_file
+from wsoltool.paths import file_sha256, whole_file
 
 RECORD = "stage.json"
 RUNNING, FINISHED = "running", "finished"
 _FORMAT = "wsoltool stage 1"
 _SHOWN_LETTERS = 60
-_CHUNK = 1 << 20
 
 
 class _Absent:
@@ -145,12 +144,8 @@ def _refuse_strange(folder: Path) -> None:
 
 
 def artefact_of(path: Path) -> Artefact:
-    """Size and content of a file, read piece by piece."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return Artefact(path.stat().st_size, digest.hexdigest())
+    """Size and content of a file."""
+    return Artefact(path.stat().st_size, file_sha256(path))
 
 
 def is_unchanged(path: Path, artefact: Artefact) -> bool:

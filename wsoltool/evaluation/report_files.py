@@ -8,7 +8,6 @@ images, by paths relative to itself: the files may be moved together. With them 
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from wsoltool.evaluation.further_results import FurtherResults
 from wsoltool.evaluation.results import LocalizationResults
 from wsoltool.evaluation.rows import Summary
 from wsoltool.evaluation.table import report
-from wsoltool.paths import whole_file
+from wsoltool.paths import file_sha256, whole_file
 
 FORMAT = "wsoltool figures 1"
 RESULTS, FULLSUP, FURTHER = "results", "fullsup", "further"
@@ -158,15 +157,7 @@ def _is_training(entry: object) -> bool:
 
 
 def _entry(path: Path) -> dict[str, str]:
-    return {"path": path.name, "sha256": _digest(path)}
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return {"path": path.name, "sha256": file_sha256(path)}
 
 
 def _read_json(path: Path) -> dict[str, Any]:
@@ -198,7 +189,7 @@ def _beside(path: Path, name: str, entry: Any) -> Path:
             expected="the .npz files beside the .json file",
             hint="copy all files of an evaluation together, or write them again with --json",
         )
-    if _digest(beside) != digest:
+    if file_sha256(beside) != digest:
         raise EvaluationError(
             f"{beside} is not the file that the figures were written with",
             at=where,

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from wsoltool.errors import CheckpointError, ConfigError
-from wsoltool.paths import data_home
+from wsoltool.paths import data_home, file_sha256
 
 StateDict = dict[str, Tensor]
 
@@ -131,7 +131,7 @@ def _download(url: str, partial: Path, target: Path) -> None:
 
 def _checked(path: Path, url: str, sha256: str | None, remedy: str) -> StateDict:
     """The tensors of a file that came from ``url``."""
-    if sha256 is not None and (found := _sha256(path)) != sha256.lower():
+    if sha256 is not None and (found := file_sha256(path)) != sha256.lower():
         raise CheckpointError(
             f"the weights' SHA-256 is {found}",
             at=url,
@@ -144,14 +144,6 @@ def _checked(path: Path, url: str, sha256: str | None, remedy: str) -> StateDict
         raise CheckpointError(
             error.what, at=url, expected=error.expected, hint=f"{remedy}; {error.hint}"
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(2**20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _file_name(url: str) -> str:
