@@ -19,6 +19,7 @@ SMALL = {
     "test_dataloader.dataset.pipeline.0.size": 160,
     "train_cfg.max_epochs": 1,
     "metrics.0.resamples": 10,
+    "metrics.1.resamples": 10,
 }
 
 

@@ -110,7 +110,7 @@ def test_real_photos(run, real_data):
     if not (real_data / "coco128").is_dir():
         pytest.skip("WSOLTOOL_DATA names no folder that holds coco128")
     # An untrained network finds all 80 classes likely, and boxes of them take their time.
-    options = {"metrics.0.min_score": 0.9, "metrics.0.resamples": 10}
+    options = {"metrics.1.min_score": 0.9, "metrics.1.resamples": 10}
     content = run(
         "coco128", real_data / "coco128", 80, **{"train_dataloader.batch_size": 50}, **options
     )
