@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from wsoltool.errors import ConfigError
 from wsoltool.functional.cams import class_activation_map
 from wsoltool.models.contracts import Backbone, Loss
-from wsoltool.models.heads import SingleTapHead
+from wsoltool.models.heads import SingleTapHead, linear_classifier
 from wsoltool.structures import Samples
 from wsoltool_plugins.abn.branch import Attention, AttentionBranch, attended, own_copies
 
@@ -54,9 +54,7 @@ class AttentionBranchHead(SingleTapHead):
         super().__init__(channels, num_classes, tap, loss)
         self.taps = (tap, "last")
         self.branch = AttentionBranch(channels["last"], num_classes)
-        self.classifier = nn.Linear(channels["last"], num_classes)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
+        self.classifier = linear_classifier(channels["last"], num_classes)
         self._seen: list[tuple[weakref.ref[Tensor], Attention]] = []
 
     def bind(self, backbone: Backbone) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from wsoltool.errors import ConfigError
 from wsoltool.functional.cams import class_activation_map, select_class_maps
 from wsoltool.models import contracts
-from wsoltool.models.heads import SingleTapHead
+from wsoltool.models.heads import SingleTapHead, linear_classifier
 from wsoltool.models.pooling import GlobalAveragePool
 
 
@@ -55,9 +55,7 @@ class CAMHead(SingleTapHead):
         if pooling is not None and not isinstance(pooling, nn.Module):
             raise ConfigError(f"pooling={pooling!r}", expected="dict(type='GlobalAveragePool')")
         self.pooling = GlobalAveragePool() if pooling is None else pooling
-        self.classifier = nn.Linear(channels[tap], num_classes)
-        nn.init.normal_(self.classifier.weight, std=0.01)
-        nn.init.zeros_(self.classifier.bias)
+        self.classifier = linear_classifier(channels[tap], num_classes)
 
     def logits(self, features: Mapping[str, Tensor]) -> Tensor:
         """``(B, K)``, the :math:`S_c`."""

@@ -11,10 +11,10 @@ from itertools import combinations
 import torch
 from torch import Tensor, nn
 
-from wsoltool.errors import ConfigError, ShapeError, check_choice, check_number, is_whole
+from wsoltool.errors import ConfigError, ShapeError, check_choice, check_number
 from wsoltool.functional.cams import class_activation_map
 from wsoltool.models.contracts import CAMHead, Loss
-from wsoltool.models.losses import CrossEntropy
+from wsoltool.models.heads import checked_num_classes, criterion_of
 from wsoltool.structures import Samples
 
 
@@ -111,17 +111,13 @@ class BranchesHead(CAMHead):
         orthogonal: float = 1e-4,
     ) -> None:
         super().__init__()
-        if not is_whole(num_classes, 1):
-            raise ConfigError(f"num_classes={num_classes!r}", expected="an integer of 1 or more")
-        if loss is not None and not isinstance(loss, Loss):
-            raise ConfigError(f"loss={loss!r}", expected="dict(type='BinaryCrossEntropy'), say")
         check_number("BranchesHead: orthogonal", orthogonal)
-        self.num_classes = num_classes
+        self.num_classes = checked_num_classes(num_classes)
+        self.criterion = criterion_of(loss)
         self.taps = network_taps(channels) if taps is None else _checked_taps(taps, channels)
         self.branches = tuple(tap.removesuffix(".last") for tap in self.taps)
         self.orthogonal = float(orthogonal)
         self._check_shapes(channels)
-        self.criterion = CrossEntropy() if loss is None else loss
         self.classifiers = nn.ModuleList(nn.Linear(channels[t], num_classes) for t in self.taps)
         for classifier in self.classifiers:
             nn.init.kaiming_normal_(classifier.get_parameter("weight"), nonlinearity="relu")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from wsoltool.errors import check_choice, check_number
 from wsoltool.functional.cams import check_class_ids, weighted_channel_sum
 from wsoltool.models.contracts import Loss
-from wsoltool.models.heads import SingleTapHead
+from wsoltool.models.heads import SingleTapHead, linear_classifier
 from wsoltool.structures import Samples
 from wsoltool_plugins.two_path.attention import (
     NORMALIZATIONS,
@@ -87,8 +87,8 @@ class TwoPathHead(SingleTapHead):
         check_number("TwoPathHead: weight", weight)
         self.scheme, self.normalize = scheme, normalize
         self.weight, self.scored = float(weight), scores
-        self.upper = _classifier(channels[tap], num_classes)
-        self.lower = _classifier(channels[tap], num_classes)
+        self.upper = linear_classifier(channels[tap], num_classes)
+        self.lower = linear_classifier(channels[tap], num_classes)
 
     def loss(self, features: Mapping[str, Tensor], samples: Samples) -> dict[str, Tensor]:
         """The terms of Eq. 7, weighted."""
@@ -143,13 +143,6 @@ class TwoPathHead(SingleTapHead):
         attention = normalized_map(attention, self.normalize)
         lower = self.lower(attended_mean(g, adjusted_attention(attention, self.scheme)))
         return [lower] if self.scored == "lower" else [upper, lower]
-
-
-def _classifier(channels: int, num_classes: int) -> nn.Linear:
-    layer = nn.Linear(channels, num_classes)
-    nn.init.normal_(layer.weight, std=0.01)
-    nn.init.zeros_(layer.bias)
-    return layer
 
 
 def _rows(classifier: nn.Linear, shares: Tensor) -> Tensor:

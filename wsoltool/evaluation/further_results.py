@@ -17,7 +17,7 @@ import numpy as np
 
 from wsoltool.errors import EvaluationError
 from wsoltool.evaluation.estimates import Estimate
-from wsoltool.evaluation.results import DAMAGE
+from wsoltool.evaluation.results import DAMAGE, read_arrays
 from wsoltool.evaluation.rows import Row
 from wsoltool.paths import whole_file
 
@@ -111,10 +111,7 @@ class FurtherResults:
             EvaluationError: The file is missing, damaged or something else.
         """
         try:
-            with Path(path).open("rb") as file:
-                arrays = dict(np.load(file, allow_pickle=False))
-            if int(arrays["format"]) != FORMAT:
-                raise ValueError(f"format {int(arrays['format'])}, not {FORMAT}")
+            arrays = read_arrays(path, FORMAT)
             names = arrays["names"].tolist()
             kept = {name: arrays.get(f"resampled.{index}") for index, name in enumerate(names)}
             return cls(

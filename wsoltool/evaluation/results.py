@@ -30,6 +30,21 @@ TOP = 5
 DAMAGE = (ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, zlib.error)
 
 
+def read_arrays(path: str | Path, wanted: int) -> dict[str, np.ndarray]:
+    """Arrays of an ``.npz`` by name, none of which may run code; its ``format`` must be ``wanted``.
+
+    Raises:
+        OSError: The file cannot be opened.
+        Exception: One of ``DAMAGE``, where it is damaged or something else.
+    """
+    # Opened here: numpy leaves a damaged archive open.
+    with Path(path).open("rb") as file:
+        arrays = dict(np.load(file, allow_pickle=False))
+    if int(arrays["format"]) != wanted:
+        raise ValueError(f"format {int(arrays['format'])}, not {wanted}")
+    return arrays
+
+
 @dataclass(slots=True)
 class ImageResult:
     """The evaluation of one image, small enough to travel between ranks.
@@ -209,12 +224,7 @@ class LocalizationResults:
             EvaluationError: The file is missing, damaged or something else.
         """
         try:
-            # Opened here: numpy leaves a damaged archive open.
-            with Path(path).open("rb") as file:
-                arrays = dict(np.load(file, allow_pickle=False))
-            if int(arrays["format"]) != FORMAT:
-                raise ValueError(f"format {int(arrays['format'])}, not {FORMAT}")
-            return cls._from_arrays(arrays)
+            return cls._from_arrays(read_arrays(path, FORMAT))
         except (*DAMAGE, OSError) as error:
             raise EvaluationError(
                 f"cannot read localization results: {error}",
