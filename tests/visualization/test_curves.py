@@ -7,8 +7,9 @@ import math
 import cv2
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
-from wsoltool.visualization.curves import Panel, _spans_decades, curves_png
+from wsoltool.visualization.curves import Panel, _draw_panel, _spans_decades, curves_png
 
 BLUE = (0x00, 0x72, 0xB2)
 
@@ -72,3 +73,10 @@ def test_positive_values_far_apart_are_drawn_by_their_logarithm(values, logarith
     panel = Panel("loss", {"a": dict(enumerate(values))})
     assert _spans_decades(panel) is logarithmic
     drawn(panel)
+
+
+def test_limits_make_a_linear_axis():
+    axes = Figure().subplots()
+    _draw_panel(axes, Panel("percent", {"one": {1: 0.1}, "two": {1: 90.0}}, (0.0, 100.0)))
+    assert (axes.get_yscale(), axes.get_ylim()) == ("linear", (0.0, 100.0))
+    assert axes.get_ylabel() == "percent"

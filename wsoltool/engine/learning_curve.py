@@ -181,7 +181,7 @@ def draw(path: Path, points: Iterable[Point]) -> None:
     shown = [name for name, _ in headlines(dict.fromkeys(figures, math.nan))]
     panels = [
         Panel("loss, mean over the epoch", losses),
-        Panel("train-fullsup, %", {name: figures[name] for name in shown}),
+        Panel("train-fullsup, %", {name: figures[name] for name in shown}, (0.0, 100.0)),
     ]
     with whole_file(path) as file:
         file.write(curves_png([panel for panel in panels if panel.series], "epoch"))

@@ -30,10 +30,13 @@ class Panel(NamedTuple):
         label: Of the vertical axis.
         series: Name -> place on the horizontal axis -> value. A value that is not finite is a
             cross at the foot of the plot and a gap in the line.
+        limits: Of the vertical axis, which then is linear, as percent are; chosen by the values,
+            and logarithmic where these lie far apart, if None.
     """
 
     label: str
     series: Mapping[str, Mapping[int, float]]
+    limits: tuple[float, float] | None = None
 
 
 def curves_png(panels: Sequence[Panel], across: str) -> bytes:
@@ -71,7 +74,9 @@ def _draw_panel(axes: Any, panel: Panel) -> None:
         dots = {"marker": "o", "markersize": 2.5 * width} if len(places) <= _DOTS else {}
         axes.plot(places, values, stroke, color=color, label=name, linewidth=width, **dots)
         _mark_lost(axes, [p for p in places if not math.isfinite(line[p])], color)
-    logarithmic = _spans_decades(panel)
+    logarithmic = panel.limits is None and _spans_decades(panel)
+    if panel.limits is not None:
+        axes.set_ylim(panel.limits)
     if logarithmic:
         axes.set_yscale("log")
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
